@@ -1,0 +1,56 @@
+package redact
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestText(t *testing.T) {
+	for _, tt := range []struct{ name, in, want string }{
+		{"plain", "no url here", "no url here"},
+		{"no secret", "https://proxy.example/a,direct", "https://proxy.example/a,direct"},
+		{"password", "https://u:pw@proxy.example", "https://xxxxx@proxy.example"},
+		{"token as user", "https://s3cr3t@proxy.example/x", "https://xxxxx@proxy.example/x"},
+		{"at sign in password", "https://u:p@w@proxy.example/x", "https://xxxxx@proxy.example/x"},
+		{"list", "https://u:a@a.example|https://u:b@b.example,direct", "https://xxxxx@a.example|https://xxxxx@b.example,direct"},
+		{"query", "https://a.example/p?token=abc,direct", "https://a.example/p?xxxxx,direct"},
+		{"query on host", "https://a.example?token=abc", "https://a.example?xxxxx"},
+		{"sentence", `Get "https://u:pw@a.example/x": refused`, `Get "https://xxxxx@a.example/x": refused`},
+		{"module version is no userinfo", "https://a.example/m@v1.0.0 failed", "https://a.example/m@v1.0.0 failed"},
+		{"ssh", "ssh://git:pw@h.example/x", "ssh://xxxxx@h.example/x"},
+		{"several in a line", "a://b@c d://e@f", "a://xxxxx@c d://xxxxx@f"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := Text(tt.in); got != tt.want {
+				t.Errorf("Text(%q) = %q, want %q", tt.in, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestVariable(t *testing.T) {
+	for _, tt := range []struct{ name, value, want string }{
+		{"GOPROXY", "https://u:p@h.example", "https://xxxxx@h.example"},
+		{"CI_TOKEN", "abc", Mask},
+		{"my_password", "abc", Mask},
+		{"CI_TOKEN", "", ""},
+		{"GOFLAGS", "-v", "-v"},
+	} {
+		if got := Variable(tt.name, tt.value); got != tt.want {
+			t.Errorf("Variable(%q, %q) = %q, want %q", tt.name, tt.value, got, tt.want)
+		}
+	}
+}
+
+func FuzzText(f *testing.F) {
+	f.Add("https://", "u:p", "@h.example/x")
+	f.Fuzz(func(t *testing.T, before, secret, after string) {
+		if len(secret) < 8 || strings.ContainsAny(secret, "/?#,| \t\n\"'`<>\\@:") || strings.Contains(before+after, secret) || strings.Contains(Mask, secret) {
+			t.Skip()
+		}
+		got := Text(before + "https://u:" + secret + "@h.example" + after)
+		if strings.Contains(got, secret) && !strings.Contains(before, "?") {
+			t.Errorf("secret survives: %q", got)
+		}
+	})
+}
