@@ -1,0 +1,538 @@
+package profiles
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/mod/modfile"
+)
+
+// A Layer is a place that a variable's value can come from. A lower one
+// counts more.
+type Layer int
+
+const (
+	Flag        Layer = iota // a flag of gox: --go
+	Override                 // -e NAME=VALUE
+	InProfile                // a profile
+	Environment              // the environment that gox was started in
+	GoEnvFile                // the file of `go env -w`
+	GorootEnv                // GOROOT/go.env, since go1.21
+	Default                  // go's own default
+)
+
+func (l Layer) String() string {
+	return [...]string{"flag", "-e", "profile", "environment", "go env file", "GOROOT/go.env", "default"}[l]
+}
+
+// An Origin says where a value came from.
+type Origin struct {
+	Layer   Layer
+	Pos     Position // of the setting, where it stands in a file
+	Profile string   // with InProfile
+	Key     string   // with InProfile, the key or the rule that decided: "goproxy", "modcache = isolated"
+}
+
+func (o Origin) String() string {
+	switch o.Layer {
+	case Flag:
+		return o.Key
+	case InProfile:
+		s := fmt.Sprintf("[profile.%s] %s", o.Profile, o.Key)
+		if o.Pos.File != "" {
+			s = o.Pos.String() + " " + s
+		}
+		return s
+	case GoEnvFile, GorootEnv:
+		return o.Layer.String() + " " + o.Pos.String()
+	}
+	return o.Layer.String()
+}
+
+func (v *Value) origin() Origin {
+	return Origin{Layer: InProfile, Pos: v.Pos, Profile: v.Profile, Key: v.Key}
+}
+
+// A Setting is one value of one variable from one place.
+type Setting struct {
+	Name   string
+	Value  string
+	Unset  bool // the variable is taken out of the environment
+	Origin Origin
+}
+
+// Inputs are what a profile meets: the process that gox was started as, and
+// the go that will run.
+type Inputs struct {
+	Environ   []string // as os.Environ gives it
+	Overrides []string // of -e, NAME=VALUE each; the last of a name counts
+	Dir       string   // where go will run, absolute
+	Home      string
+	ConfigDir string // the user's configuration directory, where go keeps its env file
+	GOROOT    string // of the go that will run, "" where unknown
+	GoVersion string // of the go that will run ("go1.22.12"), "" where unknown
+	// Default returns go's own default for GOPROXY or GOSUMDB. It is called
+	// only where GOROOT/go.env (since go1.21) does not tell.
+	Default func(name string) (string, error)
+}
+
+// An Env is the environment of one go command: each variable with its value,
+// its origin, and what it overrode.
+type Env struct {
+	environ []string
+	clean   bool                 // the environment's go variables do not count
+	decided map[string][]Setting // by gox: Flag, Override and InProfile, what counts first
+	goenv   map[string]assignment
+	goroot  map[string]assignment
+}
+
+// Env applies p. The problems found on the way are errors and warnings; with
+// an error among them (Problems.Err) the environment must not be used.
+func (p *Profile) Env(in Inputs) (*Env, Problems) {
+	b := &builder{Profile: p, in: in, env: &Env{environ: in.Environ, decided: map[string][]Setting{}}}
+	b.overrides()
+	if v := p.value("clean"); v != nil && v.raw == true {
+		b.env.clean = true
+		b.env.Add(Setting{Name: "GOENV", Value: "off", Origin: v.origin()})
+	}
+	b.table()
+	b.env.goenv = readGoEnv(goEnvFile(b.env.Value("GOENV"), in.ConfigDir))
+	if in.GOROOT != "" {
+		b.env.goroot = readGoEnv(filepath.Join(in.GOROOT, "go.env"))
+	}
+	b.variables()
+	b.workspace()
+	b.goflags()
+	b.git()
+	b.versions()
+	slices.SortStableFunc(b.problems, byPosition)
+	return b.env, b.problems
+}
+
+// Err returns the problems that are more than a warning as an error, nil
+// where there are none.
+func (ps Problems) Err() error { return ps.err() }
+
+// A builder carries one application of a profile.
+type builder struct {
+	*Profile
+	in       Inputs
+	env      *Env
+	problems Problems
+	modfile  string // absolute, "" for none
+}
+
+func (b *builder) fault(v *Value, text, mend string) {
+	b.problems = append(b.problems, v.problem(text, mend))
+}
+
+func (b *builder) warn(v *Value, text, mend string) {
+	w := v.problem(text, mend)
+	w.Warning = true
+	b.problems = append(b.problems, w)
+}
+
+func (b *builder) overrides() {
+	for _, entry := range slices.Backward(b.in.Overrides) {
+		name, value, ok := strings.Cut(entry, "=")
+		if !ok || name == "" || strings.ContainsRune(entry, 0) {
+			b.problems = append(b.problems, &Problem{Text: fmt.Sprintf("-e %q is not of the form NAME=VALUE", entry), Mend: "write: gox -e NAME=VALUE"})
+			continue
+		}
+		b.env.Add(Setting{Name: name, Value: value, Origin: Origin{Layer: Override}})
+	}
+}
+
+// table applies [profile.NAME.env].
+func (b *builder) table() {
+	for _, key := range b.keysUnder("env.") {
+		for _, v := range b.values(key) {
+			s := Setting{Name: strings.TrimPrefix(key, "env."), Origin: v.origin()}
+			if s.Value, _ = v.raw.(string); v.raw == false {
+				s.Unset = true
+			}
+			b.env.Add(s)
+		}
+	}
+}
+
+// variables applies the keys that stand for one variable each.
+func (b *builder) variables() {
+	for _, k := range keys() {
+		if k.variable == "" {
+			continue
+		}
+		for i, v := range b.values(k.name) {
+			value := v.String()
+			switch {
+			case v.raw == "":
+				continue // taken back
+			case k.name == "gocache" && value != "off":
+				value = v.Path(b.in.Home)
+			case value == "" && k.name != "goproxy":
+				// An empty list means "for no module". An empty variable would
+				// fall back to the file of `go env -w` (cmd/go/internal/cfg,
+				// Getenv); the pattern "none" matches no module, and is go's
+				// own word for it in GONOPROXY.
+				value = "none"
+			case value == "default" && oneOf(k.variable, "GOPROXY", "GOSUMDB") && i == 0:
+				var err error
+				if value, err = b.goDefault(k.variable); err != nil {
+					b.fault(v, err.Error(), "write the value out instead of \"default\"")
+				}
+			}
+			b.env.Add(Setting{Name: k.variable, Value: value, Origin: v.origin()})
+		}
+	}
+}
+
+func (b *builder) goDefault(name string) (string, error) {
+	if a, ok := b.env.goroot[name]; ok && a.value != "" {
+		return a.value, nil
+	}
+	if b.in.Default == nil {
+		return "", fmt.Errorf("go's own default of %s is not known here", name)
+	}
+	return b.in.Default(name)
+}
+
+// workspace decides GOWORK, and finds the alternate go.mod.
+func (b *builder) workspace() {
+	work, mod := b.value("gowork"), b.value("modfile")
+	for _, v := range b.values("gowork") {
+		s := Setting{Name: "GOWORK", Origin: v.origin()}
+		switch value := v.String(); value {
+		case "":
+			continue
+		case "auto":
+			// GOWORK cannot stand in the file of `go env -w`, so that taking
+			// it out of the environment is enough.
+			s.Unset = true
+		case "off":
+			s.Value = value
+		default:
+			s.Value = v.Path(b.in.Home)
+			if v == work {
+				b.mustExist(v, s.Value, "go work init")
+			}
+		}
+		b.env.Add(s)
+	}
+	if mod == nil {
+		return
+	}
+	switch root := findRoot(b.in.Dir, "go.mod"); {
+	case filepath.IsAbs(mod.String()) || strings.HasPrefix(mod.String(), "~/"):
+		b.modfile = mod.Path(b.in.Home)
+	case root == "":
+		b.fault(mod, fmt.Sprintf("there is no go.mod in %s or above it for %s to stand beside", b.in.Dir, mod.String()), "run gox inside a module, or with -C DIR")
+		return
+	default:
+		b.modfile = filepath.Join(root, filepath.FromSlash(mod.String()))
+	}
+	b.mustExist(mod, b.modfile, "cp go.mod "+filepath.Base(b.modfile))
+	if work == nil {
+		b.env.Add(Setting{Name: "GOWORK", Value: "off", Origin: Origin{InProfile, mod.Pos, mod.Profile, "modfile (go refuses -modfile in a workspace)"}})
+		return
+	}
+	if work.String() != "off" && b.rank(work) <= b.rank(mod) {
+		b.fault(work, fmt.Sprintf("gowork = %q does not go with modfile = %q (%s): go refuses -modfile in a workspace", work.String(), mod.String(), mod.Pos), `take one of them back: gowork = "off" or modfile = ""`)
+		return
+	}
+	if work.String() != "off" {
+		// The nearer table says modfile, the farther gowork: modfile counts.
+		s := Setting{Name: "GOWORK", Value: "off", Origin: Origin{InProfile, mod.Pos, mod.Profile, "modfile (go refuses -modfile in a workspace)"}}
+		b.env.decided["GOWORK"] = slices.Insert(b.env.decided["GOWORK"], b.env.profileStart("GOWORK"), s)
+	}
+}
+
+// rank returns how many tables stand above the one that v stands in.
+func (b *builder) rank(v *Value) int {
+	return slices.IndexFunc(b.tables(), func(t *section) bool { return t.values[v.Key] == v })
+}
+
+func (b *builder) mustExist(v *Value, path, mend string) {
+	_, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		b.fault(v, "no such file: "+path, "make it with: "+mend)
+	case err != nil:
+		var pathErr *fs.PathError
+		if errors.As(err, &pathErr) {
+			err = pathErr.Err
+		}
+		b.fault(v, fmt.Sprintf("%s: %v", path, err), "")
+	}
+}
+
+// findRoot returns the nearest directory at dir or above that holds the file
+// name, "" where none does (cmd/go/internal/modload, findModuleRoot).
+func findRoot(dir, name string) string {
+	for dir != "" {
+		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && !info.IsDir() {
+			return dir
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			break
+		}
+		dir = parent
+	}
+	return ""
+}
+
+// goflags merges goflags, mod and modfile of every table into the GOFLAGS
+// that go would see without the profile, the farthest table first.
+func (b *builder) goflags() {
+	type contribution struct {
+		v     *Value
+		flags []string
+	}
+	var over []contribution // what counts last
+	for _, t := range slices.Backward(b.tables()) {
+		if v := t.values["goflags"]; v != nil {
+			flags, err := v.flags()
+			if err != nil {
+				continue // told by check
+			}
+			over = append(over, contribution{v, flags})
+		}
+		if v := t.values["mod"]; v != nil && v == b.value("mod") {
+			over = append(over, contribution{v, []string{"-mod=" + v.String()}})
+		}
+		if v := t.values["modfile"]; v != nil && v == b.value("modfile") && b.modfile != "" {
+			over = append(over, contribution{v, []string{"-modfile=" + b.modfile}})
+		}
+	}
+	if len(over) == 0 {
+		return
+	}
+	under := effective(slices.DeleteFunc(b.env.History("GOFLAGS"), func(s Setting) bool { return s.Origin.Layer < Environment }))
+	words, err := SplitGOFLAGS(under.Value, b.in.GoVersion)
+	if err != nil {
+		b.problems = append(b.problems, &Problem{Text: fmt.Sprintf("GOFLAGS from the %s: %v", under.Origin, err), Mend: "close the quote"})
+		return
+	}
+	for _, c := range over {
+		words = mergeFlags(words, c.flags)
+		value, err := JoinGOFLAGS(words, b.in.GoVersion)
+		if err != nil {
+			b.fault(c.v, err.Error(), "")
+			return
+		}
+		if value == "" {
+			value = " " // an empty one would fall back to the file of `go env -w`
+		}
+		b.env.decided["GOFLAGS"] = slices.Insert(b.env.decided["GOFLAGS"], b.env.profileStart("GOFLAGS"),
+			Setting{Name: "GOFLAGS", Value: value, Origin: c.v.origin()})
+	}
+}
+
+// git writes [profile.NAME.git] as the variables by which git takes
+// configuration from its environment (git 2.31 and later), after those that
+// the environment holds already.
+func (b *builder) git() {
+	count, _ := strconv.Atoi(b.env.Value("GIT_CONFIG_COUNT"))
+	first := count
+	var last *Value
+	for _, key := range b.keysUnder("git.") {
+		v := b.values(key)[0]
+		values := v.list()
+		if values == nil {
+			values = []string{v.String()}
+		}
+		for _, value := range values {
+			n := strconv.Itoa(count)
+			b.env.Add(Setting{Name: "GIT_CONFIG_KEY_" + n, Value: strings.TrimPrefix(key, "git."), Origin: v.origin()})
+			b.env.Add(Setting{Name: "GIT_CONFIG_VALUE_" + n, Value: value, Origin: v.origin()})
+			count++
+		}
+		last = v
+	}
+	if count > first {
+		b.env.Add(Setting{Name: "GIT_CONFIG_COUNT", Value: strconv.Itoa(count), Origin: last.origin()})
+	}
+}
+
+// versions holds the profile against the go that will run.
+func (b *builder) versions() {
+	v := b.in.GoVersion
+	if mod := b.value("mod"); mod != nil && mod.String() == "vendor" && older(v, "go1.22") {
+		if work := b.workFile(); work != "" && !b.switches(work) {
+			b.fault(mod, fmt.Sprintf("%s refuses -mod=vendor in a workspace (%s); go1.22 was the first to take it", v, work),
+				`write gowork = "off", or go = "1.22" or newer`)
+		}
+	}
+	for _, since := range []struct{ key, version string }{{"gotoolchain", "go1.21"}, {"goauth", "go1.24"}} {
+		if set := b.value(since.key); set != nil && older(v, since.version) {
+			b.warn(set, fmt.Sprintf("%s does not read it; %s was the first", v, since.version), "")
+		}
+	}
+	if set, choice := b.value("gotoolchain"), b.Go(); set != nil && choice != nil {
+		b.warn(set, fmt.Sprintf("go = %q (%s) runs that toolchain itself, and no other", choice.String(), choice.Pos), "take one of them out")
+	}
+	if db, choice := b.value("gosumdb"), b.Go(); db != nil && choice != nil && db.String() == "off" && !choice.IsPath() {
+		b.warn(db, fmt.Sprintf("a toolchain that must be fetched for go = %q is verified by the checksum database all the same", choice.String()), "")
+	}
+}
+
+// workFile returns the go.work in force, "" for none.
+func (b *builder) workFile() string {
+	switch work := b.env.Value("GOWORK"); work {
+	case "off":
+		return ""
+	case "", "auto":
+		if root := findRoot(b.in.Dir, "go.work"); root != "" {
+			return filepath.Join(root, "go.work")
+		}
+		return ""
+	default:
+		return work
+	}
+}
+
+// switches reports whether go would hand this workspace to a go1.22 or newer
+// that go.work asks for (go1.21 was the first to switch toolchains).
+func (b *builder) switches(work string) bool {
+	if older(b.in.GoVersion, "go1.21") || b.Go() != nil || oneOf(b.env.Value("GOTOOLCHAIN"), "local", "path") {
+		return false
+	}
+	data, err := os.ReadFile(work)
+	if err != nil {
+		return false
+	}
+	f, err := modfile.ParseWork(work, data, nil)
+	return err == nil && f.Go != nil && !older("go"+f.Go.Version, "go1.22")
+}
+
+// Add puts a setting of gox's own (Flag, Override or InProfile) below those
+// of its layer that are there already.
+func (e *Env) Add(s Setting) {
+	all := append(e.decided[s.Name], s)
+	slices.SortStableFunc(all, func(a, b Setting) int { return int(a.Origin.Layer - b.Origin.Layer) })
+	e.decided[s.Name] = all
+}
+
+// profileStart returns the index of the first setting of name that comes from
+// a profile.
+func (e *Env) profileStart(name string) int {
+	i := slices.IndexFunc(e.decided[name], func(s Setting) bool { return s.Origin.Layer >= InProfile })
+	if i < 0 {
+		i = len(e.decided[name])
+	}
+	return i
+}
+
+// History returns every setting of name, the one that counts first. A setting
+// that empties the variable counts as unset wherever go takes it so.
+func (e *Env) History(name string) []Setting {
+	all := slices.Clone(e.decided[name])
+	if !e.clean || !known(name) {
+		if value, ok := lookup(e.environ, name); ok {
+			all = append(all, Setting{Name: name, Value: value, Origin: Origin{Layer: Environment}})
+		}
+	}
+	if a, ok := e.goenv[name]; ok && known(name) {
+		all = append(all, Setting{Name: name, Value: a.value, Origin: Origin{Layer: GoEnvFile, Pos: a.pos}})
+	}
+	if a, ok := e.goroot[name]; ok && known(name) {
+		all = append(all, Setting{Name: name, Value: a.value, Origin: Origin{Layer: GorootEnv, Pos: a.pos}})
+	}
+	return all
+}
+
+// Lookup returns the setting of name that go will obey. Where nothing sets it
+// the value is "" and the origin Default.
+func (e *Env) Lookup(name string) Setting {
+	s := effective(e.History(name))
+	s.Name = name
+	return s
+}
+
+// effective returns the setting that counts in a History, by go's own rule:
+// one of go's variables that the environment holds empty falls back to the
+// file of `go env -w` and then to GOROOT/go.env, but a name that stands in that
+// file, even empty, falls back no further (cmd/go/internal/cfg, Getenv).
+func effective(history []Setting) Setting {
+	shut := false // what gox decided shuts out the environment
+	for _, s := range history {
+		switch {
+		case s.Origin.Layer >= GoEnvFile:
+			return s
+		case shut:
+		case s.Value != "" || !s.Unset && !known(s.Name):
+			return s
+		case s.Origin.Layer < Environment:
+			shut = true
+		}
+	}
+	return Setting{Origin: Origin{Layer: Default}}
+}
+
+// Value returns the value of name that go will obey, "" where nothing sets it.
+func (e *Env) Value(name string) string { return e.Lookup(name).Value }
+
+// Decided returns what gox sets or takes out for the go command, sorted by
+// name: the difference that the profile makes to the environment.
+func (e *Env) Decided() []Setting {
+	var all []Setting
+	for _, settings := range e.decided {
+		all = append(all, settings[0])
+	}
+	if e.clean {
+		for _, name := range Variables() {
+			if _, ok := lookup(e.environ, name); ok && e.decided[name] == nil {
+				all = append(all, Setting{Name: name, Unset: true, Origin: e.decided["GOENV"][len(e.decided["GOENV"])-1].Origin})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b Setting) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// Environ returns the environment for the go command. What gox does not
+// decide stays as it was, order and duplicates included.
+func (e *Env) Environ() []string {
+	decided := e.Decided()
+	if len(decided) == 0 {
+		return e.environ
+	}
+	environ := make([]string, 0, len(e.environ)+len(decided))
+	for _, entry := range e.environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if !slices.ContainsFunc(decided, func(s Setting) bool { return sameName(s.Name, name) }) {
+			environ = append(environ, entry)
+		}
+	}
+	for _, s := range decided {
+		if !s.Unset {
+			environ = append(environ, s.Name+"="+s.Value)
+		}
+	}
+	return environ
+}
+
+// lookup returns the value of name in environ; the last one counts, as it
+// does for os/exec.
+func lookup(environ []string, name string) (string, bool) {
+	for _, entry := range slices.Backward(environ) {
+		if n, value, ok := strings.Cut(entry, "="); ok && sameName(n, name) {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+func sameName(a, b string) bool {
+	if runtime.GOOS == "windows" {
+		return strings.EqualFold(a, b)
+	}
+	return a == b
+}

@@ -1,0 +1,311 @@
+package profiles
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"example.com/gox/internal/redact"
+)
+
+// A Danger is a setting of a project's file that can run code or weaken
+// verification, and so takes effect only after the user's word.
+type Danger struct {
+	Value *Value
+	Why   string // "turns the checksum database off"
+}
+
+func (d Danger) String() string {
+	return fmt.Sprintf("%s [profile.%s] %s = %s: %s", d.Value.Pos, d.Value.Profile, d.Value.Key, redact.Variable(d.Value.Key, d.Value.String()), d.Why)
+}
+
+// Dangers returns the settings of project files that are in force in p and
+// need the user's word. The user's own file and the built-in profiles need
+// none.
+func (p *Profile) Dangers() []Danger {
+	var private []string
+	if v := p.value("goprivate"); v != nil {
+		private = patterns(v)
+	}
+	var found []Danger
+	for _, v := range p.Values() {
+		found = appendDanger(found, v, private)
+	}
+	// GOFLAGS are merged, so that those of a farther table are in force too.
+	if all := p.values("goflags"); len(all) > 1 {
+		for _, v := range all[1:] {
+			found = appendDanger(found, v, private)
+		}
+	}
+	return found
+}
+
+// Dangers returns all settings of f that would need the user's word, in the
+// order of their lines.
+func (f *File) Dangers() []Danger {
+	var found []Danger
+	for _, s := range f.profiles {
+		var private []string
+		if v := s.values["goprivate"]; v != nil {
+			private = patterns(v)
+		}
+		for _, v := range s.values {
+			found = appendDanger(found, v, private)
+		}
+	}
+	slices.SortFunc(found, func(a, b Danger) int { return a.Value.Pos.Line - b.Value.Pos.Line })
+	return found
+}
+
+func appendDanger(found []Danger, v *Value, private []string) []Danger {
+	if v.Scope != Project {
+		return found
+	}
+	if why := danger(v, private); why != "" {
+		found = append(found, Danger{v, why})
+	}
+	return found
+}
+
+func patterns(v *Value) []string { return strings.Split(v.String(), ",") }
+
+// danger says why v needs the user's word, "" where it needs none: where it
+// only chooses sources or shapes the build. Wherever the rule is a list, it
+// lists what is harmless, so that what gox does not know asks.
+func danger(v *Value, private []string) string {
+	value := v.String()
+	switch v.Key {
+	case "go":
+		if v.IsPath() {
+			return "runs the go command found there"
+		}
+	case "gosumdb":
+		switch {
+		case value == "off":
+			return "turns the checksum database off"
+		case value != "" && value != "default" && !trustedDatabase(value):
+			return "trusts another checksum database than go's own"
+		}
+	case "goprivate":
+		for _, pattern := range patterns(v) {
+			if wide(pattern) {
+				return fmt.Sprintf("%q takes whole domains out of the checksum database", pattern)
+			}
+		}
+	case "gonosumdb", "goinsecure":
+		for _, pattern := range patterns(v) {
+			if pattern != "" && pattern != "none" && !slices.Contains(private, pattern) {
+				return fmt.Sprintf("%q is wider than goprivate", pattern)
+			}
+		}
+	case "govcs":
+		for _, rule := range patterns(v) {
+			pattern, systems, _ := strings.Cut(rule, ":")
+			for _, system := range strings.Split(systems, "|") {
+				if strings.TrimSpace(pattern) != "private" && !oneOf(strings.TrimSpace(system), "", "git", "hg", "off") {
+					return "lets more version control tools run than go does by itself"
+				}
+			}
+		}
+	case "goauth":
+		if !oneOf(strings.TrimSpace(value), "", "off", "netrc") {
+			return "runs a command for credentials"
+		}
+	case "gocache":
+		if !oneOf(value, "", "off") {
+			return "takes compiled code from there"
+		}
+	case "modcache":
+		if !oneOf(value, "isolated", "shared", "fresh") {
+			return "takes modules from there, which go does not verify again"
+		}
+	case "goflags":
+		flags, err := v.flags()
+		if err != nil {
+			return "cannot be read"
+		}
+		for _, f := range flags {
+			if !harmlessFlag(f) {
+				return fmt.Sprintf("%s may run or overwrite something", f)
+			}
+		}
+	default:
+		if name, ok := strings.CutPrefix(v.Key, "env."); ok {
+			return dangerousVariable(name)
+		}
+		if name, ok := strings.CutPrefix(v.Key, "git."); ok && !harmlessGit(name, v) {
+			return "configures git beyond which address it fetches from"
+		}
+	}
+	return ""
+}
+
+// trustedDatabase reports whether a GOSUMDB value names a checksum database
+// whose key is built into go, and does not bring a key of its own. An address
+// after the name is only another way to the same signed tree.
+func trustedDatabase(value string) bool {
+	name, _, _ := strings.Cut(strings.TrimSpace(value), " ")
+	return oneOf(name, "sum.golang.org", "sum.golang.google.cn")
+}
+
+// wide reports whether a GOPRIVATE pattern covers more than one owner's
+// domain: "*", "*.com", "*/x".
+func wide(pattern string) bool {
+	host, _, _ := strings.Cut(strings.TrimSpace(pattern), "/")
+	literal := 0
+	for _, label := range strings.Split(host, ".") {
+		if label != "" && !strings.ContainsAny(label, `*?[\`) {
+			literal++
+		}
+	}
+	return pattern != "" && pattern != "none" && literal < 2
+}
+
+// harmlessFlag reports whether an entry of GOFLAGS only shapes what is built
+// and tested, without naming a program to run or a file to write. -ldflags and
+// its kin carry flags for other programs, of which only the commonest are
+// known to be harmless here.
+func harmlessFlag(word string) bool {
+	name := flagName(word)
+	if name == "ldflags" {
+		_, value, _ := strings.Cut(word, "=")
+		inner, err := SplitGOFLAGS(value, "")
+		for i, f := range inner {
+			definition := i > 0 && inner[i-1] == "-X"
+			if !definition && !oneOf(f, "-s", "-w", "-X") && !strings.HasPrefix(f, "-X=") && f != "-buildid=" {
+				return false
+			}
+		}
+		return err == nil
+	}
+	return oneOf(name, "a", "asan", "bench", "benchtime", "buildmode", "buildvcs", "count", "cover", "covermode",
+		"coverpkg", "cpu", "failfast", "fullpath", "installsuffix", "json", "linkshared", "list", "modcacherw",
+		"msan", "n", "p", "parallel", "pgo", "race", "run", "short", "shuffle", "skip", "tags", "timeout",
+		"trimpath", "v", "vet", "work", "x")
+}
+
+// dangerousVariable says why a variable in an env table needs the user's word.
+// Of the names that configure go, git and gox it lists the harmless ones; of
+// all others, those that make some program load or run something.
+func dangerousVariable(name string) string {
+	name = strings.ToUpper(name)
+	has := func(prefixes ...string) bool {
+		return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
+	}
+	switch {
+	case oneOf(name, "GOOS", "GOARCH", "GOARM", "GOARM64", "GOAMD64", "GO386", "GOMIPS", "GOMIPS64", "GOPPC64",
+		"GORISCV64", "GOWASM", "GOEXPERIMENT", "GOFIPS140", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GORACE",
+		"GOTRACEBACK", "CGO_ENABLED"):
+		return ""
+	case known(name) || has("GO", "CGO_"):
+		if has("GOOGLE_") {
+			return ""
+		}
+		return "configures go beyond which platform it builds for"
+	case oneOf(name, "PATH", "HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "SHELL", "ENV", "BASH_ENV", "IFS",
+		"PATHEXT", "COMSPEC", "TMPDIR", "TEMP", "TMP", "NETRC", "EDITOR", "VISUAL", "PAGER", "BROWSER",
+		"AS", "LD", "NM", "RANLIB", "STRIP", "OBJCOPY", "CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH",
+		"OBJC_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "CCC_OVERRIDE_OPTIONS",
+		"NODE_OPTIONS", "JAVA_TOOL_OPTIONS", "RUBYOPT", "RUBYLIB", "CLASSPATH"):
+		return "decides which programs run or what they load"
+	case has("LD_", "DYLD_", "PKG_CONFIG", "PYTHON", "PERL", "XDG_", "CCACHE_", "DISTCC_"):
+		return "decides which programs run or what they load"
+	case has("GIT_", "SSH_", "HG", "SVN_", "FOSSIL_", "BZR_", "GNUPG"):
+		return "configures a version control tool"
+	case has("SSL_CERT_"):
+		return "decides which certificates are trusted"
+	}
+	return ""
+}
+
+// harmlessGit reports whether a git setting only sends fetches to another
+// https or ssh address.
+func harmlessGit(name string, v *Value) bool {
+	base, ok := strings.CutPrefix(name, "url.")
+	if !ok {
+		return false
+	}
+	i := strings.LastIndexByte(base, '.')
+	if i < 0 || !oneOf(strings.ToLower(base[i+1:]), "insteadof", "pushinsteadof") {
+		return false
+	}
+	base = base[:i]
+	if strings.HasPrefix(base, "https://") || strings.HasPrefix(base, "ssh://") {
+		return !strings.HasPrefix(strings.SplitN(base, "://", 2)[1], "-")
+	}
+	// git@host.example:path
+	user, rest, ok := strings.Cut(base, "@")
+	host, _, colon := strings.Cut(rest, ":")
+	return ok && colon && user != "" && !strings.HasPrefix(user, "-") && !strings.HasPrefix(host, "-") && !strings.ContainsAny(user+host, ":/ ")
+}
+
+// Trust remembers which project files the user allowed, by path and content,
+// so that an edited or moved file asks again.
+type Trust struct {
+	Dir string // in the user's state directory; need not exist. "" allows nothing
+}
+
+// Allowed reports whether the user allowed f as it stands. The user's own file
+// and the built-in profiles are always allowed.
+func (t Trust) Allowed(f *File) bool {
+	if f.Scope != Project {
+		return true
+	}
+	if t.Dir == "" {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(t.Dir, f.Digest))
+	return err == nil
+}
+
+// Allow remembers f as it stands, and forgets what it was before.
+func (t Trust) Allow(f *File) error {
+	if t.Dir == "" {
+		return errors.New("there is no state directory to remember it in\n\tset HOME or XDG_STATE_HOME")
+	}
+	if _, err := t.Deny(f); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(t.Dir, 0o700); err != nil {
+		return fmt.Errorf("%s: %w", t.Dir, err)
+	}
+	// The name is the permission; the content only tells a reader whose it is.
+	temp, err := os.CreateTemp(t.Dir, ".tmp-")
+	if err != nil {
+		return fmt.Errorf("%s: %w", t.Dir, err)
+	}
+	defer os.Remove(temp.Name())
+	_, err = temp.WriteString(f.Path + "\n")
+	if err = errors.Join(err, temp.Close()); err != nil {
+		return fmt.Errorf("%s: %w", t.Dir, err)
+	}
+	return os.Rename(temp.Name(), filepath.Join(t.Dir, f.Digest))
+}
+
+// Deny takes back every permission for f's path, whatever the content was. It
+// reports whether there was one.
+func (t Trust) Deny(f *File) (bool, error) {
+	if t.Dir == "" {
+		return false, nil
+	}
+	entries, err := os.ReadDir(t.Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("%s: %w", t.Dir, err)
+	}
+	denied := false
+	for _, entry := range entries {
+		path := filepath.Join(t.Dir, entry.Name())
+		if data, err := os.ReadFile(path); err != nil || strings.TrimSuffix(string(data), "\n") != f.Path {
+			continue
+		}
+		if err := os.Remove(path); err != nil {
+			return denied, err
+		}
+		denied = true
+	}
+	return denied, nil
+}
