@@ -88,7 +88,7 @@ func Make(dir string, m Marker) error {
 			break
 		}
 	}
-	return mend(dir, err)
+	return Mend(dir, err)
 }
 
 // unmarked reports whether something stands at dir that has no marker, rather
@@ -109,7 +109,7 @@ func unmarked(dir string) bool {
 // That gox made it is for the caller to know. An existing marker is replaced.
 func Adopt(dir string, m Marker) error {
 	if fi, err := os.Lstat(dir); err != nil {
-		return mend(dir, err)
+		return Mend(dir, err)
 	} else if !fi.IsDir() {
 		return inTheWay(dir, "it is not a directory")
 	}
@@ -119,7 +119,7 @@ func Adopt(dir string, m Marker) error {
 	}
 	defer discard(tmp)
 	if err := os.Rename(filepath.Join(tmp, MarkerName), filepath.Join(dir, MarkerName)); err != nil {
-		return mend(dir, err)
+		return Mend(dir, err)
 	}
 	return nil
 }
@@ -300,7 +300,7 @@ func stage(parent string, m Marker) (string, error) {
 			if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
 				parent = pe.Path // the directory that could not be made
 			}
-			return "", mend(parent, err)
+			return "", Mend(parent, err)
 		}
 		tmp := sibling(parent, tmpPrefix)
 		if err = os.Mkdir(tmp, 0o777); err == nil {
@@ -314,7 +314,7 @@ func stage(parent string, m Marker) (string, error) {
 			break
 		}
 	}
-	return "", mend(parent, err)
+	return "", Mend(parent, err)
 }
 
 // discard removes what stage made.
@@ -356,8 +356,9 @@ type existError struct{ text string }
 func (e *existError) Error() string        { return e.text }
 func (e *existError) Is(target error) bool { return target == fs.ErrExist }
 
-// mend wraps err with the directory at fault and what to do about it.
-func mend(dir string, err error) error {
+// Mend names dir, the directory under gox's cache root in which a write failed
+// with err, together with what the user can do about it.
+func Mend(dir string, err error) error {
 	err = cause(err)
 	remedy := "set GOX_CACHE to a directory that you may write to"
 	switch {
