@@ -75,10 +75,7 @@ func play(role, root string, args []string) error {
 		cmd := exec.Command(exe, root, f.GOMODCACHE())
 		cmd.Env = append(os.Environ(), "MODCACHE_TEST_ROLE=run")
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-		if err := cmd.Start(); err != nil {
-			return err
-		}
-		select {} // until killed
+		return errors.Join(cmd.Run(), f.Close(), errors.New("not killed"))
 	case "run": // go: writes into it as long as its input lasts
 		if err := os.MkdirAll(args[0], 0o777); err != nil {
 			return err
