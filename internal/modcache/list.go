@@ -31,8 +31,8 @@ type Entry struct {
 
 // List returns all caches, isolated ones first, by key. A file with several
 // hard links counts once in the sizes, in the first cache that has it (on
-// Windows, in each). No root, no caches: that is no error. With an error, what
-// could be found comes too.
+// Windows, in each). A Root that does not exist yet holds none. With an error,
+// what could be found comes too.
 func (s Store) List(ctx context.Context) ([]Entry, error) {
 	entries, err := s.entries()
 	return entries, errors.Join(err, measure(ctx, entries))
