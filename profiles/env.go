@@ -169,7 +169,7 @@ func (b *builder) variables() {
 		if k.variable == "" {
 			continue
 		}
-		for i, v := range b.values(k.name) {
+		for _, v := range b.values(k.name) {
 			value := v.String()
 			switch {
 			case v.raw == "":
@@ -182,7 +182,7 @@ func (b *builder) variables() {
 				// Getenv); the pattern "none" matches no module, and is go's
 				// own word for it in GONOPROXY.
 				value = "none"
-			case value == "default" && oneOf(k.variable, "GOPROXY", "GOSUMDB") && i == 0:
+			case value == "default" && oneOf(k.variable, "GOPROXY", "GOSUMDB"):
 				var err error
 				if value, err = b.goDefault(k.variable); err != nil {
 					b.fault(v, err.Error(), "write the value out instead of \"default\"")

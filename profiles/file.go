@@ -466,7 +466,7 @@ func tomlType(v any) string {
 // dir is the directory that relative paths in v start from.
 func (v *Value) dir() string { return filepath.Dir(v.Pos.File) }
 
-// names returns the profiles of f in the order of their names.
-func (f *File) names() []string {
+// Names returns the profiles of f, sorted.
+func (f *File) Names() []string {
 	return slices.SortedFunc(maps.Keys(f.profiles), cmp.Compare[string])
 }

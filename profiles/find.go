@@ -161,7 +161,7 @@ func (s *Set) Names() ([]string, error) {
 	}
 	var names []string
 	for _, f := range files {
-		names = append(names, f.names()...)
+		names = append(names, f.Names()...)
 	}
 	slices.Sort(names)
 	return slices.Compact(names), nil

@@ -139,6 +139,10 @@ func (p *Profile) Values() []*Value {
 	return all
 }
 
+// Pos returns the place of the profile's table, of the top layer's where there
+// are several.
+func (p *Profile) Pos() Position { return p.tables()[0].pos }
+
 // Description returns the profile's description, "" where it has none.
 func (p *Profile) Description() string {
 	if v := p.value("description"); v != nil {

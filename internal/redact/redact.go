@@ -16,36 +16,52 @@ func Text(s string) string {
 	if !strings.Contains(s, "://") {
 		return s
 	}
+	// Whatever stands between two blanks, quotes or list separators is looked
+	// at as one address, with all the "://" that are in it.
 	var b strings.Builder
-	for {
-		i := strings.Index(s, "://")
-		if i < 0 {
-			b.WriteString(s)
-			return b.String()
-		}
-		b.WriteString(s[:i+3])
-		s = s[i+3:]
-		// The userinfo may hold any character but these; a password with a
-		// raw "/" is not a URL that go would accept.
-		end := strings.IndexAny(s, "/?#,| \t\n\"'`<>\\")
-		if end < 0 {
+	for s != "" {
+		end := strings.IndexAny(s, ",| \t\r\n\"'`<>\\")
+		switch {
+		case end < 0:
 			end = len(s)
+		case end == 0:
+			b.WriteByte(s[0])
+			s = s[1:]
+			continue
 		}
-		if at := strings.LastIndexByte(s[:end], '@'); at >= 0 {
-			b.WriteString(Mask)
-			s, end = s[at:], end-at
-		}
-		b.WriteString(s[:end])
+		b.WriteString(address(s[:end]))
 		s = s[end:]
-		rest := strings.IndexAny(s, ",| \t\n\"'`<>\\")
-		if rest < 0 {
-			rest = len(s)
-		}
-		if q := strings.IndexByte(s[:rest], '?'); q >= 0 {
-			b.WriteString(s[:q+1] + Mask)
-			s = s[rest:]
-		}
 	}
+	return b.String()
+}
+
+// address masks the userinfo after each "://" of a word, and the query after
+// the first.
+func address(word string) string {
+	scheme, rest, ok := strings.Cut(word, "://")
+	if !ok {
+		return word
+	}
+	masked := scheme + "://"
+	rest, _, query := strings.Cut(rest, "?")
+	for i, part := range strings.Split(rest, "://") {
+		if i > 0 {
+			masked += "://"
+		}
+		// A raw "/" in a password is no URL that go would accept.
+		authority := len(part)
+		if slash := strings.IndexAny(part, "/#"); slash >= 0 {
+			authority = slash
+		}
+		if at := strings.LastIndexByte(part[:authority], '@'); at >= 0 {
+			part = Mask + part[at:]
+		}
+		masked += part
+	}
+	if query {
+		masked += "?" + Mask
+	}
+	return masked
 }
 
 // Variable returns the value of the environment variable name as it may be

@@ -18,6 +18,7 @@ func TestText(t *testing.T) {
 		{"sentence", `Get "https://u:pw@a.example/x": refused`, `Get "https://xxxxx@a.example/x": refused`},
 		{"module version is no userinfo", "https://a.example/m@v1.0.0 failed", "https://a.example/m@v1.0.0 failed"},
 		{"ssh", "ssh://git:pw@h.example/x", "ssh://xxxxx@h.example/x"},
+		{"a scheme after a scheme", "://https://u:pw@h.example", "://https://xxxxx@h.example"},
 		{"several in a line", "a://b@c d://e@f", "a://xxxxx@c d://xxxxx@f"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -45,11 +46,11 @@ func TestVariable(t *testing.T) {
 func FuzzText(f *testing.F) {
 	f.Add("https://", "u:p", "@h.example/x")
 	f.Fuzz(func(t *testing.T, before, secret, after string) {
-		if len(secret) < 8 || strings.ContainsAny(secret, "/?#,| \t\n\"'`<>\\@:") || strings.Contains(before+after, secret) || strings.Contains(Mask, secret) {
+		if len(secret) < 8 || strings.ContainsAny(secret, "/?#,| \t\r\n\"'`<>\\@:") || strings.Contains(before+after, secret) || strings.Contains(Mask, secret) {
 			t.Skip()
 		}
 		got := Text(before + "https://u:" + secret + "@h.example" + after)
-		if strings.Contains(got, secret) && !strings.Contains(before, "?") {
+		if strings.Contains(got, secret) {
 			t.Errorf("secret survives: %q", got)
 		}
 	})

@@ -1,0 +1,11 @@
+// Command gox puts one word in front of go: it runs a go command under a named
+// profile, in a module cache of its own. See the README, or gox --help.
+package main
+
+import (
+	"os"
+
+	"example.com/gox/cmd"
+)
+
+func main() { os.Exit(cmd.Main(cmd.System())) }

@@ -1,0 +1,105 @@
+// Package cmd is the gox command: its flags and verbs, one file for each verb.
+// It alone reads the state of the process, prints, and picks exit codes; the
+// packages below it are handed what they need and return errors.
+package cmd
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// A Process is all that gox takes from the process it was started as.
+type Process struct {
+	Args       []string // the first is the name gox was started under
+	Environ    []string
+	Executable string // gox itself, "" where unknown
+	UID        int    // -1 where there are none
+	Dir        string // the working directory, absolute, "" where it is gone
+
+	// The user's directories. "" where the environment names none.
+	Home, ConfigDir, CacheDir, StateDir string
+
+	Stdin, Stdout, Stderr *os.File
+}
+
+// System returns the process as it is.
+func System() *Process {
+	p := &Process{
+		Args: os.Args, Environ: os.Environ(), UID: os.Getuid(),
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+	}
+	// Without a directory or an executable gox can still run go.
+	p.Executable, _ = os.Executable()
+	p.Dir, _ = os.Getwd()
+	p.Home, _ = os.UserHomeDir()
+	p.ConfigDir, _ = os.UserConfigDir()
+	if dir := p.getenv("GOX_CACHE"); dir != "" {
+		p.CacheDir = absolute(dir, p.Dir)
+	} else if dir, err := os.UserCacheDir(); err == nil {
+		p.CacheDir = filepath.Join(dir, "gox")
+	}
+	p.StateDir = p.stateDir()
+	return p
+}
+
+// stateDir returns where gox remembers what the user allowed. Go has no
+// os.UserStateDir; this follows the XDG base directories and, elsewhere, the
+// local application data.
+func (p *Process) stateDir() string {
+	base := ""
+	switch runtime.GOOS {
+	case "windows":
+		base = p.getenv("LOCALAPPDATA")
+	case "darwin", "ios":
+		base = p.ConfigDir
+	default:
+		base = p.getenv("XDG_STATE_HOME")
+		if !filepath.IsAbs(base) {
+			base = ""
+			if p.Home != "" {
+				base = filepath.Join(p.Home, ".local", "state")
+			}
+		}
+	}
+	if base == "" {
+		return ""
+	}
+	return filepath.Join(base, "gox")
+}
+
+// getenv returns the value of a variable, "" where it is not set.
+func (p *Process) getenv(name string) string {
+	for _, entry := range p.Environ {
+		if n, value, _ := strings.Cut(entry, "="); n == name || runtime.GOOS == "windows" && strings.EqualFold(n, name) {
+			return value
+		}
+	}
+	return ""
+}
+
+// inDir returns p as it would be, started in dir.
+func (p *Process) inDir(dir string) *Process {
+	q := *p
+	q.Dir = dir
+	q.Environ = append([]string{}, p.Environ...)
+	set := false
+	for i, entry := range q.Environ {
+		if strings.HasPrefix(entry, "PWD=") {
+			q.Environ[i], set = "PWD="+dir, true
+		}
+	}
+	if !set {
+		q.Environ = append(q.Environ, "PWD="+dir)
+	}
+	return &q
+}
+
+// absolute returns path as seen from dir.
+func absolute(path, dir string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(dir, path)
+}

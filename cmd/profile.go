@@ -1,0 +1,398 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"example.com/gox/internal/gocmd"
+	"example.com/gox/internal/redact"
+	"example.com/gox/profiles"
+)
+
+func (g *gox) profileCommand() *cli.Command {
+	return &cli.Command{
+		Name: "profile", Usage: "list, show, check and write profiles, and allow those of a project",
+		Description: `Profiles stand in the nearest profiles.toml, with profiles.local.toml laid over
+it, then in the user's own file, then in gox.
+
+   [profile.office]
+   goproxy  = ["https://goproxy.corp.example", "|", "direct"]
+   goprivate = ["git.corp.example"]
+   gowork   = "off"         # auto | off | a go.work file
+   modfile  = "go.alt.mod"  # implies gowork = "off"
+   mod      = "vendor"      # readonly | mod | vendor
+   modcache = "isolated"    # isolated | shared | fresh | a directory
+   goflags  = ["-trimpath"]
+   go       = "1.22"        # local | 1.22 | 1.22.12 | a GOROOT
+   extends  = "base"
+   clean    = false         # true: nothing of the environment's go settings
+   [profile.office.env]     # any other variable; false unsets it
+   CGO_ENABLED = "0"
+   [profile.office.git]     # git configuration for this run alone
+   url."ssh://git@git.corp.example/".insteadOf = "https://git.corp.example/"
+
+Further keys, each setting the variable of its name: gosumdb, gonoproxy,
+gonosumdb, goinsecure, govcs, goauth, gotoolchain, gocache.`,
+		Subcommands: []*cli.Command{
+			{
+				Name: "list", Usage: "list the profiles within reach",
+				Description: "The profile that a run would use is marked with *.\n\n   gox profile list --json",
+				Flags:       []cli.Flag{jsonFlag()},
+				Action:      g.profileList,
+			},
+			{
+				Name: "show", Usage: "show what a profile sets, and where", ArgsUsage: "[NAME…]",
+				Description: "Several names are laid above one another, as with -p. Without a name: the\nprofile that a run would use.\n\n   gox profile show office",
+				Flags:       []cli.Flag{jsonFlag()},
+				Action:      g.profileShow,
+			},
+			{
+				Name: "check", Usage: "check profiles against the rules, the directory and the go version", ArgsUsage: "[NAME…]",
+				Description: "Without a name: every profile of the project and of the user.\n\n   gox profile check --json",
+				Flags:       []cli.Flag{jsonFlag()},
+				Action:      g.profileCheck,
+			},
+			{
+				Name: "init", Usage: "write a commented profiles.toml fitted to this repository",
+				Description: "   gox profile init --stdout",
+				Flags: []cli.Flag{
+					jsonFlag(),
+					&cli.BoolFlag{Name: "stdout", Usage: "print it instead"},
+					&cli.BoolFlag{Name: "user", Usage: "write the user's own file"},
+				},
+				Action: g.profileInit,
+			},
+			{
+				Name: "allow", Usage: "allow the settings of a project's file that can run code or weaken verification", ArgsUsage: "[FILE]",
+				Description: "The permission is for the file as it stands: an edit asks again.\n\n   gox profile allow",
+				Flags:       []cli.Flag{jsonFlag()},
+				Action:      func(c *cli.Context) error { return g.profileAllow(c, true) },
+			},
+			{
+				Name: "deny", Usage: "take that permission back", ArgsUsage: "[FILE]",
+				Description: "   gox profile deny",
+				Flags:       []cli.Flag{jsonFlag()},
+				Action:      func(c *cli.Context) error { return g.profileAllow(c, false) },
+			},
+		},
+	}
+}
+
+// reach loads the profiles for a verb that looks at them.
+func (g *gox) reach() (*profiles.Set, error) {
+	set, err := g.load(g.Dir)
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	return set, nil
+}
+
+func (g *gox) profileList(c *cli.Context) error {
+	if _, err := arguments(c, 0, 0); err != nil {
+		return err
+	}
+	set, err := g.reach()
+	if err != nil {
+		return err
+	}
+	asked, _, err := g.names(set)
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	names, err := set.Names()
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	type row struct {
+		Name        string `json:"name"`
+		Description string `json:"description,omitempty"`
+		File        string `json:"file"`
+		Line        int    `json:"line,omitempty"`
+		InForce     bool   `json:"inForce,omitempty"`
+		Error       string `json:"error,omitempty"`
+	}
+	rows := []row{}
+	var lines [][]string
+	for _, name := range names {
+		r := row{Name: name, InForce: slices.Contains(asked, name)}
+		profile, err := set.Resolve(name)
+		if err != nil {
+			r.Error = err.Error()
+		} else {
+			r.Description = profile.Description()
+			r.File, r.Line = profile.Pos().File, profile.Pos().Line
+		}
+		mark := " "
+		if r.InForce {
+			mark = "*"
+		}
+		rows = append(rows, r)
+		description := r.Description
+		if r.Error != "" {
+			description, _, _ = strings.Cut(r.Error, "\n")
+		}
+		place := profiles.Position{File: r.File, Line: r.Line}
+		lines = append(lines, []string{mark + " " + name, g.shorten(place.String()), g.shorten(redact.Text(description))})
+	}
+	if c.Bool("json") {
+		return g.printJSON(rows)
+	}
+	table(g.Stdout, lines)
+	return nil
+}
+
+func (g *gox) profileShow(c *cli.Context) error {
+	names, err := arguments(c, 0, -1)
+	if err != nil {
+		return err
+	}
+	set, err := g.reach()
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		if names, _, err = g.names(set); err != nil {
+			return &exitError{exitUsage, err}
+		}
+	}
+	profile, err := set.Resolve(names...)
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	type setting struct {
+		Key    string `json:"key"`
+		Value  string `json:"value"`
+		Origin origin `json:"origin"`
+	}
+	settings := []setting{}
+	var rows [][]string
+	for _, v := range profile.Values() {
+		s := setting{v.Key, redact.Variable(v.Key, v.String()), origin{profiles.InProfile.String(), v.Pos.File, v.Pos.Line, v.Profile, v.Key}}
+		settings = append(settings, s)
+		rows = append(rows, []string{s.Key, "= " + shellQuote(s.Value), "# " + g.shorten(v.Pos.String()) + " [profile." + v.Profile + "]"})
+	}
+	if c.Bool("json") {
+		return g.printJSON(map[string]any{"name": profile.Name, "settings": settings})
+	}
+	fmt.Fprintf(g.Stdout, "[profile.%s]\n", profile.Name)
+	table(g.Stdout, rows)
+	return nil
+}
+
+func (g *gox) profileCheck(c *cli.Context) error {
+	names, err := arguments(c, 0, -1)
+	if err != nil {
+		return err
+	}
+	var found profiles.Problems
+	set, err := g.load(g.Dir)
+	if err == nil {
+		found, err = g.check(set, names)
+	}
+	if err != nil {
+		var ps profiles.Problems
+		var p *profiles.Problem
+		switch {
+		case errors.As(err, &ps):
+			found = append(found, ps...)
+		case errors.As(err, &p):
+			found = append(found, p)
+		default:
+			return err
+		}
+	}
+	if c.Bool("json") {
+		for _, p := range found {
+			p.Text, p.Mend = redact.Text(p.Text), redact.Text(p.Mend)
+		}
+		if err := g.printJSON(append(profiles.Problems{}, found...)); err != nil {
+			return err
+		}
+	} else {
+		for _, p := range found {
+			fmt.Fprintln(g.Stdout, g.shorten(redact.Text(p.Error())))
+		}
+	}
+	if found.Err() != nil {
+		return &exitError{code: exitFindings}
+	}
+	return nil
+}
+
+// check applies the named profiles, or all that are not built in, and returns
+// what is wrong with them.
+func (g *gox) check(set *profiles.Set, names []string) (profiles.Problems, error) {
+	var found profiles.Problems
+	if name, pos, err := set.Default(); err != nil {
+		return nil, err
+	} else if _, err := set.Resolve(name); err != nil {
+		found = append(found, &profiles.Problem{Pos: pos, Key: "default", Text: err.Error()})
+	}
+	if len(names) == 0 {
+		files, err := set.All()
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range files {
+			if f.Scope != profiles.BuiltIn {
+				names = append(names, f.Names()...)
+			}
+		}
+		slices.Sort(names)
+		names = slices.Compact(names)
+	}
+	pl := &plan{set: set, dir: g.Dir}
+	if path, err := gocmd.Find(g.getenv("PATH"), g.Executable); err == nil {
+		pl.go_ = gocmd.At(path)
+	}
+	here := pl.go_
+	for _, name := range names {
+		profile, err := set.Resolve(name)
+		if err != nil {
+			var p *profiles.Problem
+			if !errors.As(err, &p) {
+				return nil, err
+			}
+			found = append(found, p)
+			continue
+		}
+		pl.profile, pl.go_ = profile, here
+		if v := profile.Go(); v != nil && !v.IsPath() {
+			// What it says must hold for the toolchain that it asks for.
+			pl.go_ = gocmd.Go{Path: here.Path, Version: "go" + strings.TrimPrefix(v.String(), "go")}
+		}
+		_, problems := profile.Env(g.inputs(pl))
+		found = append(found, problems...)
+	}
+	trust := g.trust()
+	for _, f := range set.Project() {
+		for _, d := range f.Dangers() {
+			if !trust.Allowed(f) {
+				v := d.Value
+				found = append(found, &profiles.Problem{Pos: v.Pos, Profile: v.Profile, Key: v.Key, Warning: true, Text: d.Why, Mend: "it takes effect after: gox profile allow"})
+			}
+		}
+	}
+	return found, nil
+}
+
+func (g *gox) profileInit(c *cli.Context) error {
+	if _, err := arguments(c, 0, 0); err != nil {
+		return err
+	}
+	r, err := profiles.Survey(g.Dir)
+	if err != nil {
+		return err
+	}
+	set, err := profiles.Load(profiles.Search{})
+	if err != nil {
+		return err
+	}
+	nothing, err := set.Resolve()
+	if err != nil {
+		return err
+	}
+	env, _ := nothing.Env(profiles.Inputs{Environ: g.Environ, Dir: g.Dir, Home: g.Home, ConfigDir: g.ConfigDir})
+	r.GOPRIVATE, r.GOPROXY = env.Value("GOPRIVATE"), env.Value("GOPROXY")
+	text := profiles.Scaffold(r)
+	if c.Bool("stdout") {
+		fmt.Fprint(g.Stdout, text)
+		return nil
+	}
+	path := filepath.Join(g.Dir, profiles.FileName)
+	if c.Bool("user") {
+		if g.ConfigDir == "" {
+			return errors.New("there is no configuration directory\n\tset HOME or XDG_CONFIG_HOME")
+		}
+		path = filepath.Join(g.ConfigDir, "gox", profiles.FileName)
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			return err
+		}
+	}
+	if err := writeNew(path, text); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("%s: it is there already, and stays as it is\n\tgox profile init --stdout", path)
+		}
+		return err
+	}
+	if c.Bool("json") {
+		return g.printJSON(map[string]string{"file": path})
+	}
+	fmt.Fprintln(g.Stdout, path)
+	return nil
+}
+
+// writeNew writes a file that must not be there yet, whole or not at all.
+func writeNew(path, text string) error {
+	temp, err := os.CreateTemp(filepath.Dir(path), ".gox-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp.Name())
+	_, err = temp.WriteString(text)
+	if err = errors.Join(err, temp.Chmod(0o644), temp.Close()); err != nil {
+		return err
+	}
+	return os.Link(temp.Name(), path)
+}
+
+func (g *gox) profileAllow(c *cli.Context, allow bool) error {
+	args, err := arguments(c, 0, 1)
+	if err != nil {
+		return err
+	}
+	if len(args) == 1 {
+		g.opts.file = args[0]
+	}
+	set, err := g.reach()
+	if err != nil {
+		return err
+	}
+	files := set.Project()
+	if len(files) == 0 {
+		return usagef("there is no %s here or above, so there is nothing to allow\n\tgox profile init", profiles.FileName)
+	}
+	trust := g.trust()
+	type result struct {
+		File     string   `json:"file"`
+		Allowed  bool     `json:"allowed"`
+		Settings []string `json:"settings"`
+	}
+	results := []result{}
+	for _, f := range files {
+		r := result{File: f.Path, Allowed: allow, Settings: []string{}}
+		if allow {
+			err = trust.Allow(f)
+		} else {
+			_, err = trust.Deny(f)
+		}
+		if err != nil {
+			return err
+		}
+		for _, d := range f.Dangers() {
+			r.Settings = append(r.Settings, d.String())
+		}
+		results = append(results, r)
+	}
+	if c.Bool("json") {
+		return g.printJSON(results)
+	}
+	word := "denied"
+	if allow {
+		word = "allowed"
+	}
+	for _, r := range results {
+		fmt.Fprintf(g.Stdout, "%s %s\n", word, r.File)
+		for _, s := range r.Settings {
+			fmt.Fprintf(g.Stdout, "\t%s\n", g.shorten(s))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,346 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"example.com/gox/internal/gocmd"
+	"example.com/gox/profiles"
+)
+
+func (g *gox) toolchainCommand() *cli.Command {
+	const versions = `A version is 1.22 (the newest patch), 1.22.12, a range such as 1.18..1.22 (the
+newest patch of each), or several joined by commas.`
+	return &cli.Command{
+		Name: "toolchain", Usage: "install, list and remove Go versions",
+		Description: `Toolchains are fetched as versions of the module golang.org/toolchain, through
+the profile's proxies, and verified by the checksum database whatever the
+profile says. They stand in gox's own store and run without any go.mod's
+toolchain line having a say.
+
+   gox toolchain install 1.18..1.22
+   gox --go 1.20 test ./...`,
+		Subcommands: []*cli.Command{
+			{
+				Name: "list", Usage: "list the installed toolchains", ArgsUsage: "[VERSION…]",
+				Description: "   gox toolchain list --available",
+				Flags: []cli.Flag{
+					jsonFlag(),
+					&cli.BoolFlag{Name: "available", Usage: "ask the proxies what there is, besides"},
+				},
+				Action: g.toolchainList,
+			},
+			{
+				Name: "install", Usage: "install toolchains", ArgsUsage: "VERSION…",
+				Description: versions + "\n\n   gox -p office toolchain install 1.18..1.20,1.26",
+				Flags:       []cli.Flag{jsonFlag()},
+				Action:      g.toolchainInstall,
+			},
+			{
+				Name: "remove", Usage: "remove installed toolchains", ArgsUsage: "VERSION…",
+				Description: "   gox toolchain remove 1.18.10",
+				Flags:       []cli.Flag{jsonFlag()},
+				Action:      g.toolchainRemove,
+			},
+			{
+				Name: "path", Usage: "print the GOROOT of an installed toolchain", ArgsUsage: "VERSION",
+				Description: "   ls $(gox toolchain path 1.22)/src",
+				Flags:       []cli.Flag{jsonFlag()},
+				Action:      g.toolchainPath,
+			},
+			{
+				Name: "which", Usage: "print the go command that a run would use",
+				Description: "   gox -p office toolchain which",
+				Flags:       []cli.Flag{jsonFlag()},
+				Action:      g.toolchainWhich,
+			},
+		},
+	}
+}
+
+// toolchains is gox's store of them, without the means to fetch.
+func (g *gox) toolchains() (*gocmd.Toolchains, error) {
+	if g.CacheDir == "" {
+		return nil, errors.New("no directory for toolchains\n\tset HOME, XDG_CACHE_HOME or GOX_CACHE")
+	}
+	return &gocmd.Toolchains{Dir: filepath.Join(g.CacheDir, "toolchain")}, nil
+}
+
+// fetching gives the store the means to fetch: a go, and the environment of
+// the profile, which decides where from.
+func (g *gox) fetching(pl *plan, store *gocmd.Toolchains) (stop func(), err error) {
+	if path := g.getenv("GOX_GO"); path != "" {
+		store.Go = absolute(path, g.Dir)
+	} else if path, err := gocmd.Find(g.getenv("PATH"), g.Executable); err == nil {
+		store.Go = path
+	}
+	by := *pl // what the profile says of the go in hand, not of the one to come
+	by.go_ = gocmd.At(store.Go)
+	if err := g.apply(&by); err != nil {
+		return nil, err
+	}
+	store.Env = by.env.Environ()
+	if !g.interactive() {
+		return func() {}, nil
+	}
+	meter := &meter{w: g.Stderr, now: time.Now}
+	store.Progress = meter.show
+	return meter.clear, nil
+}
+
+// fetchOne installs the toolchain that a profile or --go asks for.
+func (g *gox) fetchOne(ctx context.Context, pl *plan, store *gocmd.Toolchains, spec string) (gocmd.Toolchain, error) {
+	stop, err := g.fetching(pl, store)
+	if err != nil {
+		return gocmd.Toolchain{}, err
+	}
+	defer stop()
+	versions, err := store.Resolve(ctx, spec)
+	if err != nil {
+		return gocmd.Toolchain{}, err
+	}
+	return store.Install(ctx, versions[len(versions)-1])
+}
+
+// A toolchainView is one toolchain as --json shows it.
+type toolchainView struct {
+	Version   string    `json:"version"`
+	GOROOT    string    `json:"goroot,omitempty"`
+	Go        string    `json:"go,omitempty"`
+	H1        string    `json:"h1,omitempty"`
+	Size      int64     `json:"size,omitempty"`
+	Installed time.Time `json:"installed,omitzero"`
+}
+
+func view(t gocmd.Toolchain) toolchainView {
+	return toolchainView{t.Version, t.GOROOT, t.Go, t.H1, t.Size, t.Installed}
+}
+
+func (g *gox) toolchainList(c *cli.Context) error {
+	if _, err := arguments(c, 0, 0); err != nil {
+		return err
+	}
+	store, err := g.toolchains()
+	if err != nil {
+		return err
+	}
+	installed, err := store.Installed()
+	if err != nil {
+		return err
+	}
+	views := []toolchainView{}
+	for _, t := range installed {
+		views = append(views, view(t))
+	}
+	if c.Bool("available") {
+		versions, err := g.available(c.Context, store)
+		if err != nil {
+			return err
+		}
+		views = merge(views, versions)
+	}
+	if c.Bool("json") {
+		return g.printJSON(views)
+	}
+	if len(views) == 0 {
+		fmt.Fprintln(g.Stderr, "gox: no toolchains installed\n\tgox toolchain install 1.22")
+		return nil
+	}
+	var rows [][]string
+	for _, v := range views {
+		row := []string{v.Version, "not installed"}
+		if v.GOROOT != "" {
+			row = []string{v.Version, size(v.Size), v.GOROOT}
+		}
+		rows = append(rows, row)
+	}
+	table(g.Stdout, rows)
+	return nil
+}
+
+// available asks the profile's proxies for the releases that they have.
+func (g *gox) available(ctx context.Context, store *gocmd.Toolchains) ([]string, error) {
+	pl, err := g.planSources()
+	if err != nil {
+		return nil, err
+	}
+	stop, err := g.fetching(pl, store)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	return store.Available(ctx)
+}
+
+// planSources is a plan as far as fetching needs it: the profile, without the
+// toolchain that it may ask for.
+func (g *gox) planSources() (*plan, error) {
+	set, err := g.load(g.Dir)
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	names, by, err := g.names(set)
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	profile, err := set.Resolve(names...)
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	if err := g.checkTrust(set, profile); err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	return &plan{set: set, profile: profile, chosen: by, dir: g.Dir}, nil
+}
+
+// merge adds to the installed toolchains those that are only available.
+// versions are sorted from old to new.
+func merge(installed []toolchainView, versions []string) []toolchainView {
+	have := map[string]toolchainView{}
+	for _, v := range installed {
+		have[v.Version] = v
+	}
+	var all []toolchainView
+	for _, version := range versions {
+		v, ok := have[version]
+		if !ok {
+			v = toolchainView{Version: version}
+		}
+		all = append(all, v)
+		delete(have, version)
+	}
+	for _, v := range installed {
+		if _, left := have[v.Version]; left {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+func (g *gox) toolchainInstall(c *cli.Context) error {
+	specs, err := arguments(c, 1, -1)
+	if err != nil {
+		return err
+	}
+	for _, spec := range specs {
+		if err := gocmd.CheckSpec(spec); err != nil {
+			return &exitError{exitUsage, err}
+		}
+	}
+	store, err := g.toolchains()
+	if err != nil {
+		return err
+	}
+	pl, err := g.planSources()
+	if err != nil {
+		return err
+	}
+	stop, err := g.fetching(pl, store)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	views := []toolchainView{}
+	var failed []error
+	for _, spec := range specs {
+		versions, err := store.Resolve(c.Context, spec)
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		for _, version := range versions {
+			t, err := store.Install(c.Context, version)
+			if err != nil {
+				failed = append(failed, err)
+				continue
+			}
+			views = append(views, view(t))
+			if !c.Bool("json") {
+				stop()
+				fmt.Fprintln(g.Stdout, t.Version, t.GOROOT)
+			}
+		}
+	}
+	if c.Bool("json") {
+		if err := g.printJSON(views); err != nil {
+			return err
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func (g *gox) toolchainRemove(c *cli.Context) error {
+	versions, err := arguments(c, 1, -1)
+	if err != nil {
+		return err
+	}
+	store, err := g.toolchains()
+	if err != nil {
+		return err
+	}
+	var failed []error
+	removed := []string{}
+	for _, version := range versions {
+		if err := store.Remove(version); err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		removed = append(removed, version)
+	}
+	if c.Bool("json") {
+		if err := g.printJSON(removed); err != nil {
+			return err
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func (g *gox) toolchainPath(c *cli.Context) error {
+	args, err := arguments(c, 1, 1)
+	if err != nil {
+		return err
+	}
+	if !profiles.IsGoVersion(args[0]) {
+		return usagef("toolchain path: %q is no Go version\n\tgox toolchain list", args[0])
+	}
+	store, err := g.toolchains()
+	if err != nil {
+		return err
+	}
+	t, err := store.Lookup(args[0])
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("go %s is not installed\n\tgox toolchain install %s", args[0], args[0])
+	}
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		return g.printJSON(view(t))
+	}
+	fmt.Fprintln(g.Stdout, t.GOROOT)
+	return nil
+}
+
+func (g *gox) toolchainWhich(c *cli.Context) error {
+	if _, err := arguments(c, 0, 0); err != nil {
+		return err
+	}
+	pl, err := g.plan(c.Context, g.Dir, false)
+	if err != nil {
+		return err
+	}
+	if pl.missing != "" {
+		return fmt.Errorf("go %s is not installed yet\n\tgox toolchain install %s", pl.missing, pl.missing)
+	}
+	if c.Bool("json") {
+		return g.printJSON(toolchainView{Version: pl.go_.Version, GOROOT: pl.go_.GOROOT, Go: pl.go_.Path})
+	}
+	fmt.Fprintln(g.Stdout, pl.go_.Path)
+	return nil
+}
