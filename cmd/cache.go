@@ -42,7 +42,7 @@ that go uses without gox is never touched.
 				Flags: []cli.Flag{
 					jsonFlag(),
 					&cli.StringFlag{Name: "unused-for", Value: "30d", Usage: "remove caches unused for this `TIME`: 12h, 30d, 8w; 0 for leftovers only"},
-					&cli.BoolFlag{Name: "dry-run", Usage: "only say what would go"},
+					boolFlag("dry-run", "only say what would go"),
 				},
 				Action: g.cachePrune,
 			},

@@ -41,17 +41,18 @@ type options struct {
 	version   bool
 }
 
-// rootFlags are the flags before the go command or the verb.
+// rootFlags are the flags before the go command or the verb. rootHelp says what
+// they do.
 func (g *gox) rootFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "profile", Aliases: []string{"p"}, Usage: "run under the profile `NAME`; several are laid above one another, the last on top (GOX_PROFILE)", Destination: &g.opts.profiles},
-		&cli.StringSliceFlag{Name: "e", Usage: "set `NAME=VALUE` for go, above what the profile says; repeatable", Destination: &g.opts.overrides},
-		&cli.StringFlag{Name: "go", Usage: "run the Go `VERSION`: 1.22, 1.22.12, local, or a GOROOT", Destination: &g.opts.goVersion},
-		&cli.StringFlag{Name: "profiles", Usage: "read the profiles `FILE` instead of looking for one (GOX_PROFILES)", Destination: &g.opts.file},
-		&cli.BoolFlag{Name: "n", Usage: "print the go command with the variables that gox sets; do not run it", Destination: &g.opts.print},
-		&cli.BoolFlag{Name: "x", Usage: "print that to stderr, then run it", Destination: &g.opts.trace},
-		&cli.StringFlag{Name: "C", Usage: "change to `DIR` first", Destination: &g.opts.dir},
-		&cli.BoolFlag{Name: "version", Usage: "print gox's version", Destination: &g.opts.version},
+		&cli.StringSliceFlag{Name: "profile", Aliases: []string{"p"}, Destination: &g.opts.profiles},
+		&cli.StringSliceFlag{Name: "e", Destination: &g.opts.overrides},
+		&cli.StringFlag{Name: "go", Destination: &g.opts.goVersion},
+		&cli.StringFlag{Name: "profiles", Destination: &g.opts.file},
+		&cli.BoolFlag{Name: "n", Destination: &g.opts.print},
+		&cli.BoolFlag{Name: "x", Destination: &g.opts.trace},
+		&cli.StringFlag{Name: "C", Destination: &g.opts.dir},
+		&cli.BoolFlag{Name: "version", Destination: &g.opts.version},
 	}
 }
 
@@ -153,7 +154,7 @@ func (g *gox) root(c *cli.Context) error {
 func (g *gox) usageError(c *cli.Context, err error, isSubcommand bool) error {
 	path := "gox"
 	if c.Command != nil && isSubcommand {
-		path = c.Command.HelpName
+		path = c.Command.HelpName // "gox cache list"
 	}
 	text := strings.ReplaceAll(err.Error(), "flag provided but not defined: ", "unknown flag ")
 	hint := path + " --help"
@@ -168,6 +169,9 @@ func (g *gox) usageError(c *cli.Context, err error, isSubcommand bool) error {
 	if !isSubcommand {
 		code = exitGox // it may have been meant for a go command
 	}
+	if verb, ok := strings.CutPrefix(path, "gox "); ok {
+		text = verb + ": " + text
+	}
 	return &exitError{code, fmt.Errorf("%s\n\t%s", text, hint)}
 }
 
@@ -175,23 +179,29 @@ func (g *gox) usageError(c *cli.Context, err error, isSubcommand bool) error {
 // -1: any number).
 func arguments(c *cli.Context, least, most int) ([]string, error) {
 	args := c.Args().Slice()
+	verb := strings.TrimPrefix(c.Command.HelpName, "gox ")
 	for i, arg := range args {
 		if strings.HasPrefix(arg, "-") && arg != "-" {
-			words := append([]string{c.Command.HelpName, arg}, append(slices.Clone(args[:i]), args[i+1:]...)...)
-			return nil, usagef("%s: flags stand before the arguments\n\t%s", c.Command.HelpName, strings.Join(words, " "))
+			words := append([]string{"gox", verb, arg}, append(slices.Clone(args[:i]), args[i+1:]...)...)
+			return nil, usagef("%s: flags stand before the arguments\n\t%s", verb, strings.Join(words, " "))
 		}
 	}
 	switch {
 	case len(args) < least:
-		return nil, usagef("%s: wants %s\n\t%s --help", c.Command.HelpName, c.Command.ArgsUsage, c.Command.HelpName)
+		return nil, usagef("%s: wants %s\n\tgox %s --help", verb, c.Command.ArgsUsage, verb)
 	case most >= 0 && len(args) > most:
-		return nil, usagef("%s: does not know what to do with %q\n\t%s --help", c.Command.HelpName, args[most], c.Command.HelpName)
+		return nil, usagef("%s: does not know what to do with %q\n\tgox %s --help", verb, args[most], verb)
 	}
 	return args, nil
 }
 
+// boolFlag is a flag that is off unless given, which its help need not say.
+func boolFlag(name, usage string) cli.Flag {
+	return &cli.BoolFlag{Name: name, Usage: usage, DisableDefaultText: true}
+}
+
 func jsonFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "json", Usage: "print JSON"}
+	return boolFlag("json", "print JSON")
 }
 
 // helpCommand is `gox help`: gox's own for nothing or a verb, else go's.
@@ -252,6 +262,23 @@ verbs:
    Every other word is go's, and so is everything after it.
 
 flags:
-{{range .VisibleFlags}}   {{.}}
-{{end}}
+   -p, --profile NAME   run under this profile; several (-p a,b or -p a -p b) are laid
+                        above one another, the last on top (GOX_PROFILE)
+   -e NAME=VALUE        set a variable for go, above what the profile says; repeatable
+       --go VERSION     run this Go: 1.22, 1.22.12, local, or the path of a GOROOT
+       --profiles FILE  read this file instead of looking for profiles.toml (GOX_PROFILES)
+   -C DIR               change to this directory first
+   -n                   print the go command with the variables that gox sets, and stop
+   -x                   print that to stderr, then run it
+       --version        print gox's version
+   -h, --help           print this
+
+environment:
+   GOX_PROFILE, GOX_PROFILES   as -p, --profiles
+   GOX_GO                      the go command to run, obeyed above all
+   GOX_CACHE                   where module caches and toolchains are kept
+
+A wrapped run returns go's exit code. Where gox itself fails before go ran it is
+125, where go cannot be executed 126, where there is none 127. Verbs of gox
+return 0, 1 for findings or failure, 2 for a wrong call.
 `

@@ -32,7 +32,7 @@ toolchain line having a say.
 				Description: "   gox toolchain list --available",
 				Flags: []cli.Flag{
 					jsonFlag(),
-					&cli.BoolFlag{Name: "available", Usage: "ask the proxies what there is, besides"},
+					boolFlag("available", "ask the proxies what there is, besides"),
 				},
 				Action: g.toolchainList,
 			},
