@@ -1,6 +1,9 @@
 package profiles
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A CacheMode says which module cache a profile's runs use.
 type CacheMode int
@@ -28,24 +31,28 @@ type Cache struct {
 	Origin  Origin // of the choice
 }
 
+// sourceKeys are the keys that say where modules come from and what proves
+// them.
+func sourceKeys() []string {
+	return []string{"goproxy", "gonoproxy", "goprivate", "gosumdb", "gonosumdb", "goinsecure", "govcs"}
+}
+
 // Cache returns the module cache for a run of p in the environment e. Where p
 // does not say, it is Isolated, and Shared for a profile that sets nothing.
 //
-// Going offline keeps the cache: GOPROXY=off is no source, so a profile, a
-// layer or an -e that only turns the network off uses the cache of what it
-// lies above, and the shared one where there is nothing beneath.
+// An isolated cache goes by the profile that chose the sources. So a profile
+// that extends another and only takes go.work out, or only turns the network
+// off, uses the other's cache: GOPROXY=off is no source. Where only "off" is
+// said and nothing lies beneath, the cache is Shared.
 func (p *Profile) Cache(e *Env, home string) Cache {
-	v := p.value("modcache")
 	if p.Empty() {
 		return Cache{}
 	}
-	c := Cache{Mode: Isolated, Name: p.Name}
-	t := p.tables()[0]
-	c.Origin = Origin{InProfile, t.pos, t.name, "modcache = isolated, as none is given"}
-	names := p.fillers()
-	if len(names) > 0 {
-		c.Name = strings.Join(names, "+")
-	}
+	v := p.value("modcache")
+	names := p.choosers()
+	c := Cache{Mode: Isolated, Name: strings.Join(names, "+")}
+	top := p.tables()[0]
+	c.Origin = Origin{InProfile, top.pos, top.name, "modcache = isolated, as none is given"}
 	if v != nil {
 		c.Origin = v.origin()
 		switch v.String() {
@@ -57,10 +64,15 @@ func (p *Profile) Cache(e *Env, home string) Cache {
 		default:
 			return Cache{Mode: Directory, Dir: v.Path(home), Origin: c.Origin}
 		}
-	} else if len(names) == 0 {
-		return Cache{}
 	}
-	for _, name := range []string{"GOPROXY", "GONOPROXY", "GOPRIVATE", "GOSUMDB", "GONOSUMDB", "GOINSECURE", "GOVCS"} {
+	if len(names) == 0 {
+		if v == nil && p.value("goproxy") != nil {
+			return Cache{} // off, and nothing beneath
+		}
+		c.Name = p.Name // the sources are those of the user's own settings
+	}
+	for _, key := range sourceKeys() {
+		name := strings.ToUpper(key)
 		c.Sources = append(c.Sources, name+"="+e.source(name))
 	}
 	for _, key := range p.keysUnder("git.url.") {
@@ -69,29 +81,30 @@ func (p *Profile) Cache(e *Env, home string) Cache {
 	return c
 }
 
-// fillers returns the names of the profiles that can fill a cache: each layer
-// by its own name, one that turns GOPROXY off by the name of the profile that
-// it extends and that has a source, or not at all.
-func (p *Profile) fillers() []string {
-	var names []string
-	for _, l := range p.layers {
-		name := l.name
-		for _, t := range l.tables {
-			v := t.values["goproxy"]
-			if v == nil || v.raw == "" {
-				continue
+// choosers returns the profiles that chose p's sources: of each layer the
+// nearest one with a source that counts, the lowest layer first.
+func (p *Profile) choosers() []string {
+	counts := map[*Value]bool{}
+	for _, key := range append(sourceKeys(), p.keysUnder("git.url.")...) {
+		for _, v := range p.values(key) {
+			if v.raw != "" && (key != "goproxy" || v.String() != "off") {
+				counts[v] = true
+				break
 			}
-			if v.String() == "off" {
-				name = ""
-				continue
-			}
-			if name == "" {
-				name = t.name
-			}
-			break
 		}
-		if name != "" {
-			names = append([]string{name}, names...)
+	}
+	var names []string
+	for _, l := range slices.Backward(p.layers) {
+		i := slices.IndexFunc(l.tables, func(t *section) bool {
+			for _, v := range t.values {
+				if counts[v] {
+					return true
+				}
+			}
+			return false
+		})
+		if i >= 0 && !slices.Contains(names, l.tables[i].name) {
+			names = append(names, l.tables[i].name)
 		}
 	}
 	return names
