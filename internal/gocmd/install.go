@@ -49,9 +49,6 @@ func (t *Toolchains) Install(ctx context.Context, version string) (Toolchain, er
 	if t.stands(v) {
 		return t.read(v)
 	}
-	if _, err := os.Lstat(t.dir(v)); err == nil {
-		return Toolchain{}, fmt.Errorf("%s: it stands there already, without a gox marker file\n\tmove it away", t.dir(v))
-	}
 	var tc Toolchain
 	err = t.work(ctx, v, func(dir string) error {
 		if !t.stands(v) { // else another process installed it while this one waited
@@ -67,13 +64,17 @@ func (t *Toolchains) Install(ctx context.Context, version string) (Toolchain, er
 
 // install downloads the release v in dir and puts it in its place.
 func (t *Toolchains) install(ctx context.Context, v, dir string) error {
+	if _, err := os.Lstat(t.dir(v)); err == nil {
+		return fmt.Errorf("%s: it stands there already, without a gox marker file\n\tmove it away", t.dir(v))
+	}
 	d, err := t.downloader(ctx, dir, display(v))
 	if err != nil {
 		return fmt.Errorf("go %s: %w", display(v), err)
 	}
-	stop := t.watch(v, filepath.Join(dir, "mod", "cache", "download", filepath.FromSlash(modPath), "@v"))
-	var answer struct{ Dir, Sum, Error string }
-	err = runJSON(ctx, &answer, d.cmd("mod", "download", "-json", modPath+"@v0.0.1-"+v+platform))
+	module := modPath + "@v0.0.1-" + v + platform
+	stop := t.watch(v, filepath.Join(d.modcache(), "cache", "download", filepath.FromSlash(modPath), "@v"))
+	var answer struct{ Sum, Error string }
+	err = runJSON(ctx, &answer, d.cmd("mod", "download", "-json", module))
 	stop()
 	if err == nil && answer.Error != "" {
 		err = errors.New(answer.Error)
@@ -81,10 +82,11 @@ func (t *Toolchains) install(ctx context.Context, v, dir string) error {
 	if err != nil {
 		return t.failure(ctx, "go "+display(v), "not to be had", display(v), d, err)
 	}
-	if got := versionOf(answer.Dir); got != v {
+	goroot := filepath.Join(d.modcache(), filepath.FromSlash(module))
+	if got := versionOf(goroot); got != v {
 		return fmt.Errorf("go %s: not installed: what GOPROXY=%s serves is %q", display(v), d.shown, got)
 	}
-	size, err := finish(answer.Dir)
+	size, err := finish(goroot)
 	if err != nil {
 		return fmt.Errorf("go %s: %w", display(v), err)
 	}
@@ -97,7 +99,7 @@ func (t *Toolchains) install(ctx context.Context, v, dir string) error {
 		"downloader": d.version,
 	}})
 	if err == nil {
-		err = os.Rename(answer.Dir, filepath.Join(stage, "go"))
+		err = os.Rename(goroot, filepath.Join(stage, "go"))
 	}
 	if err == nil {
 		err = os.Rename(stage, t.dir(v))
@@ -184,6 +186,9 @@ func (d *downloader) cmd(args ...string) Cmd {
 	return Cmd{Path: d.path, Args: args, Env: d.env, Dir: d.dir}
 }
 
+// modcache returns the module cache to download to.
+func (d *downloader) modcache() string { return filepath.Join(d.dir, "mod") }
+
 // downloader returns the go command that downloads, with dir to work in. What
 // to install by other means, should there be none, is retry.
 //
@@ -208,15 +213,15 @@ func (t *Toolchains) downloader(ctx context.Context, dir, retry string) (*downlo
 		return nil, err
 	}
 	// Empty is unset where the `go env -w` file does not set it too; where it
-	// does, "none" is what matches no module.
+	// does, "none" is what matches no module. With these and a GOSUMDB the
+	// exceptions that go makes since 1.21 (GOPROXY is one file:// URL, or the
+	// user agent is a module proxy's) are none: they only lift the demand that
+	// there be a checksum database.
 	d.env = append(slices.Clone(t.Env),
-		"GOMODCACHE="+filepath.Join(dir, "mod"),
+		"GOMODCACHE="+d.modcache(),
 		"GOTOOLCHAIN=local", "GOROOT=", "GOEXPERIMENT=",
 		"GOWORK=off", "GO111MODULE=on", "GOFLAGS=-modcacherw",
 		"GONOSUMDB=none", "GOPRIVATE=none", "GONOPROXY=none", "GOINSECURE=none",
-		// go does without the checksum database, since Go 1.21, for a user
-		// agent that says it is a module proxy's.
-		"GIT_HTTP_USER_AGENT=",
 	)
 	env, err := EnvJSON(ctx, d.path, dir, d.env, "GOPROXY", "GOSUMDB", "GOPATH", "GOVERSION")
 	if err != nil {
@@ -246,9 +251,6 @@ func (t *Toolchains) downloader(ctx context.Context, dir, retry string) (*downlo
 
 // proxies returns the module proxies of a GOPROXY list, with their separators:
 // what comes before "direct" or "off", from which no toolchain can be had.
-//
-// One file:// URL alone is returned twice: on such a GOPROXY, and on no list,
-// go since 1.21 does without the checksum database.
 func proxies(goproxy string) string {
 	end := 0
 	for i := 0; i < len(goproxy); {
@@ -265,11 +267,7 @@ func proxies(goproxy string) string {
 		}
 		i += n + 1
 	}
-	list := strings.Trim(goproxy[:end], ",| \t")
-	if strings.HasPrefix(list, "file://") && !strings.ContainsAny(list, ",|") {
-		return list + "," + list
-	}
-	return list
+	return strings.Trim(goproxy[:end], ",| \t")
 }
 
 // finish makes of the module at goroot what go makes of it before it runs it:

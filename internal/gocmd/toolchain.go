@@ -24,8 +24,8 @@ import (
 //
 // Any number of processes may use a store at once.
 type Toolchains struct {
-	// Dir holds the toolchains, and nothing but what Toolchains puts there.
-	// It is made when it is first needed.
+	// Dir, an absolute path, holds the toolchains, and nothing but what
+	// Toolchains puts there. It is made when it is first needed.
 	Dir string
 	// Go is the go command that downloads: any real one since Go 1.18.
 	// If "", the newest toolchain in Dir does.

@@ -143,10 +143,7 @@ func TestProxies(t *testing.T) {
 		{",", ""},
 		{"", ""},
 		{"a.example/directly", "a.example/directly"},
-		// Never one file:// URL alone.
-		{"file:///srv/proxy", "file:///srv/proxy,file:///srv/proxy"},
-		{"file:///srv/proxy,", "file:///srv/proxy,file:///srv/proxy"},
-		{" file:///srv/proxy,direct", "file:///srv/proxy,file:///srv/proxy"},
+		{" file:///srv/proxy,direct", "file:///srv/proxy"},
 		{"file:///srv/proxy,https://a.example", "file:///srv/proxy,https://a.example"},
 	}
 	for _, tt := range tests {
