@@ -1,7 +1,10 @@
 package cmd
 
 import (
+	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -20,7 +23,41 @@ func Main(p *Process) int {
 		// verbs: everything is go's.
 		return p.report(g.wrap(p.Args[1:]), exitGox)
 	}
-	return p.report(g.app().Run(p.Args), exitFindings)
+	args, err := g.opts.parse(p.Args[1:])
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return p.report(g.app().Run([]string{"gox", "help"}), exitFindings)
+	case err != nil:
+		return p.report(fmt.Errorf("%w\n\tgox --help", err), exitGox)
+	case g.opts.version:
+		fmt.Fprintln(p.Stdout, "gox", version())
+		return 0
+	}
+	if err := g.enter(); err != nil {
+		return g.report(err, exitGox)
+	}
+	switch {
+	case len(args) == 0:
+		fmt.Fprintln(p.Stderr, "usage: gox [gox flags] <go command> [arguments]\n\tgox --help")
+		return exitUsage
+	case args[0] == "go":
+		return g.report(g.wrap(args[1:]), exitGox) // gox go … always reaches go
+	case args[0] == "help" && len(args) > 1 && !isVerb(args[1]):
+		return g.report(g.wrap(args), exitGox) // gox help build is go's
+	case isVerb(args[0]):
+		return g.report(g.app().Run(append([]string{"gox"}, args...)), exitFindings)
+	}
+	return g.report(g.wrap(args), exitGox)
+}
+
+// isVerb reports whether word is one of gox's own verbs. Every other word is
+// go's.
+func isVerb(word string) bool {
+	switch word {
+	case "profile", "explain", "toolchain", "cache", "help":
+		return true
+	}
+	return false
 }
 
 // gox is one run of gox.
@@ -29,40 +66,57 @@ type gox struct {
 	opts options
 }
 
-// options are gox's own flags.
+// options are gox's own flags, those before the go command or the verb.
 type options struct {
-	profiles  cli.StringSlice
-	overrides cli.StringSlice
-	goVersion string
-	file      string
-	dir       string
-	print     bool // -n
-	trace     bool // -x
-	version   bool
+	profiles  []string // -p as given, each perhaps a list
+	overrides []string // -e
+	goVersion string   // --go
+	file      string   // --profiles
+	dir       string   // -C
+	print     bool     // -n
+	trace     bool     // -x
+	version   bool     // --version
 }
 
-// rootFlags are the flags before the go command or the verb. rootHelp says what
-// they do.
-func (g *gox) rootFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "profile", Aliases: []string{"p"}, Destination: &g.opts.profiles},
-		&cli.StringSliceFlag{Name: "e", Destination: &g.opts.overrides},
-		&cli.StringFlag{Name: "go", Destination: &g.opts.goVersion},
-		&cli.StringFlag{Name: "profiles", Destination: &g.opts.file},
-		&cli.BoolFlag{Name: "n", Destination: &g.opts.print},
-		&cli.BoolFlag{Name: "x", Destination: &g.opts.trace},
-		&cli.StringFlag{Name: "C", Destination: &g.opts.dir},
-		&cli.BoolFlag{Name: "version", Destination: &g.opts.version},
+// parse reads the flags at the head of args and returns the rest, which begins
+// with the go command or the verb. It uses the flag package and not the
+// framework of the verbs, because this is all that a wrapped run needs; what
+// the flags do stands in rootHelp.
+func (o *options) parse(args []string) ([]string, error) {
+	flags := o.flags()
+	err := flags.Parse(args)
+	if text := ""; err != nil && !errors.Is(err, flag.ErrHelp) {
+		text = strings.Replace(err.Error(), "flag provided but not defined: ", "unknown flag ", 1)
+		err = errors.New(text)
 	}
+	return flags.Args(), err
 }
 
+func (o *options) flags() *flag.FlagSet {
+	flags := flag.NewFlagSet("gox", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.Usage = func() {}
+	add := func(list *[]string) func(string) error {
+		return func(s string) error { *list = append(*list, s); return nil }
+	}
+	flags.Func("p", "", add(&o.profiles))
+	flags.Func("profile", "", add(&o.profiles))
+	flags.Func("e", "", add(&o.overrides))
+	flags.StringVar(&o.goVersion, "go", "", "")
+	flags.StringVar(&o.file, "profiles", "", "")
+	flags.StringVar(&o.dir, "C", "", "")
+	flags.BoolVar(&o.print, "n", false, "")
+	flags.BoolVar(&o.trace, "x", false, "")
+	flags.BoolVar(&o.version, "version", false, "")
+	return flags
+}
+
+// app is gox's verbs.
 func (g *gox) app() *cli.App {
 	app := &cli.App{
 		Name:      "gox",
-		Usage:     "one word in front of go, and you know where every module comes from",
 		Writer:    g.Stdout,
 		ErrWriter: g.Stderr,
-		Flags:     append(g.rootFlags(), cli.HelpFlag), // the library adds it only where there is no command help
 		Commands: []*cli.Command{
 			g.profileCommand(),
 			g.explainCommand(),
@@ -70,15 +124,8 @@ func (g *gox) app() *cli.App {
 			g.cacheCommand(),
 			g.helpCommand(),
 		},
-		// gox is a wrapper: its help must not swallow `gox help build`, its
-		// version flag must not take -v, and a comma belongs to the value.
-		HideHelpCommand:           true,
-		HideVersion:               true,
-		DisableSliceFlagSeparator: true,
-		CustomAppHelpTemplate:     rootHelp,
-		Before:                    g.enter,
-		Action:                    func(c *cli.Context) error { return g.root(c) },
-		OnUsageError:              g.usageError,
+		CustomAppHelpTemplate: rootHelp,
+		OnUsageError:          g.usageError,
 		// The library would call os.Exit in the middle of Run.
 		ExitErrHandler: func(*cli.Context, error) {},
 	}
@@ -113,66 +160,29 @@ func (g *gox) settle(c *cli.Command) {
 	}
 }
 
-// enter carries out the flags that hold for every verb: -C.
-func (g *gox) enter(*cli.Context) error {
+// enter carries out -C.
+func (g *gox) enter() error {
 	if g.opts.dir == "" {
 		return nil
 	}
 	dir := absolute(g.opts.dir, g.Dir)
 	if err := enterDir(dir); err != nil {
-		return &exitError{exitGox, fmt.Errorf("-C %s: %w", g.opts.dir, err)}
-	}
-	if g.opts.file != "" {
-		g.opts.file = absolute(g.opts.file, g.Dir)
+		return fmt.Errorf("-C %s: %w", g.opts.dir, err)
 	}
 	g.Process = g.inDir(dir)
 	return nil
 }
 
-// root is gox without a verb: a go command, or nothing.
-func (g *gox) root(c *cli.Context) error {
-	if g.opts.version {
-		fmt.Fprintln(g.Stdout, "gox", version())
-		return nil
+// usageError tells of a verb's flag that is wrong, and where it is only
+// misplaced, the right call.
+func (g *gox) usageError(c *cli.Context, err error, _ bool) error {
+	verb := strings.TrimPrefix(c.Command.HelpName, "gox ")
+	text := strings.Replace(err.Error(), "flag provided but not defined: ", "unknown flag ", 1)
+	hint := "gox " + verb + " --help"
+	if name, ok := strings.CutPrefix(text, "unknown flag -"); ok && g.opts.flags().Lookup(name) != nil {
+		hint = fmt.Sprintf("gox's own flags stand before the verb: gox -%s … %s", name, verb)
 	}
-	args := c.Args().Slice()
-	if len(args) == 0 {
-		fmt.Fprintln(g.Stderr, "usage: gox [gox flags] <go command> [arguments]\n\tgox --help")
-		return &exitError{code: exitUsage}
-	}
-	if args[0] == "go" {
-		args = args[1:] // gox go … always reaches go
-	}
-	if err := g.wrap(args); err != nil {
-		return &exitError{g.report(err, exitGox), nil}
-	}
-	return nil
-}
-
-// usageError tells of a flag that is wrong, and where it is only misplaced,
-// the right call.
-func (g *gox) usageError(c *cli.Context, err error, isSubcommand bool) error {
-	path := "gox"
-	if c.Command != nil && isSubcommand {
-		path = c.Command.HelpName // "gox cache list"
-	}
-	text := strings.ReplaceAll(err.Error(), "flag provided but not defined: ", "unknown flag ")
-	hint := path + " --help"
-	if name, ok := strings.CutPrefix(text, "unknown flag -"); ok && isSubcommand {
-		for _, f := range g.rootFlags() {
-			if slices.Contains(f.Names(), strings.TrimPrefix(name, "-")) {
-				hint = fmt.Sprintf("gox's own flags stand before the verb: gox -%s … %s", name, strings.TrimPrefix(path, "gox "))
-			}
-		}
-	}
-	code := exitUsage
-	if !isSubcommand {
-		code = exitGox // it may have been meant for a go command
-	}
-	if verb, ok := strings.CutPrefix(path, "gox "); ok {
-		text = verb + ": " + text
-	}
-	return &exitError{code, fmt.Errorf("%s\n\t%s", text, hint)}
+	return usagef("%s: %s\n\t%s", verb, text, hint)
 }
 
 // arguments returns a verb's arguments, between least and most of them (most
@@ -204,23 +214,16 @@ func jsonFlag() cli.Flag {
 	return boolFlag("json", "print JSON")
 }
 
-// helpCommand is `gox help`: gox's own for nothing or a verb, else go's.
+// helpCommand is gox's own help. A word that is no verb has gone to go's.
 func (g *gox) helpCommand() *cli.Command {
 	return &cli.Command{
 		Name: "help", Usage: "help about gox, a verb of gox, or (gox help build) go",
 		ArgsUsage: "[verb | go topic]", SkipFlagParsing: true, HideHelp: true,
 		Action: func(c *cli.Context) error {
-			args := c.Args().Slice()
-			switch {
-			case len(args) == 0:
-				return cli.ShowAppHelp(c)
-			case c.App.Command(args[0]) != nil && args[0] != "help":
+			if args := c.Args().Slice(); len(args) > 0 && args[0] != "help" {
 				return c.App.Run(append(append([]string{"gox"}, args...), "--help"))
 			}
-			if err := g.wrap(append([]string{"help"}, args...)); err != nil {
-				return &exitError{g.report(err, exitGox), nil}
-			}
-			return nil
+			return cli.ShowAppHelp(c)
 		},
 	}
 }

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,10 +33,7 @@ type plan struct {
 
 // load finds the profiles for go working in dir.
 func (g *gox) load(dir string) (*profiles.Set, error) {
-	s := profiles.Search{Dir: dir, Home: g.Home, UID: g.UID, File: g.opts.file}
-	if s.File == "" {
-		s.File = g.getenv("GOX_PROFILES")
-	}
+	s := profiles.Search{Dir: dir, Home: g.Home, UID: g.UID, File: cmp.Or(g.opts.file, g.getenv("GOX_PROFILES"))}
 	if s.File != "" {
 		s.File = absolute(s.File, g.Dir)
 	}
@@ -47,7 +45,7 @@ func (g *gox) load(dir string) (*profiles.Set, error) {
 
 // names returns the profiles asked for, and what asked.
 func (g *gox) names(set *profiles.Set) ([]string, string, error) {
-	asked, by := g.opts.profiles.Value(), "-p"
+	asked, by := g.opts.profiles, "-p"
 	if len(asked) == 0 {
 		asked, by = []string{g.getenv("GOX_PROFILE")}, "GOX_PROFILE"
 	}
@@ -162,7 +160,7 @@ func (g *gox) apply(pl *plan) error {
 func (g *gox) inputs(pl *plan) profiles.Inputs {
 	return profiles.Inputs{
 		Environ:   g.Environ,
-		Overrides: g.opts.overrides.Value(),
+		Overrides: g.opts.overrides,
 		Dir:       pl.dir,
 		Home:      g.Home,
 		ConfigDir: g.ConfigDir,
