@@ -9,11 +9,12 @@ import "strings"
 // Mask stands where a secret stood.
 const Mask = "xxxxx"
 
-// Text returns s with the userinfo and the query of every URL in it masked.
-// s need not be a URL: a GOPROXY list, a line of go's output and a sentence
-// are all fine. Text without "://" comes back as it is.
+// Text returns s with the userinfo and the query of every URL in it masked,
+// and user:password@host without a scheme too, which in GOPROXY is one. s need
+// not be a URL: a GOPROXY list, a line of go's output and a sentence are all
+// fine. Text with neither "://" nor "@" comes back as it is.
 func Text(s string) string {
-	if !strings.Contains(s, "://") {
+	if !strings.Contains(s, "://") && !strings.Contains(s, "@") {
 		return s
 	}
 	// Whatever stands between two blanks, quotes or list separators is looked
@@ -40,7 +41,14 @@ func Text(s string) string {
 func address(word string) string {
 	scheme, rest, ok := strings.Cut(word, "://")
 	if !ok {
+		// Not git@host.example:path, and not module/path@version.
+		if at := strings.LastIndexByte(word, '@'); at >= 0 && strings.Index(word[:at], ":") > 0 && !strings.Contains(word[:at], "/") {
+			return Mask + word[at:]
+		}
 		return word
+	}
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 && oddPort(rest) {
+		rest = Mask + rest[at:] // a raw "/", "?" or "#" in the password, which go would refuse
 	}
 	masked := scheme + "://"
 	rest, _, query := strings.Cut(rest, "?")
@@ -48,7 +56,6 @@ func address(word string) string {
 		if i > 0 {
 			masked += "://"
 		}
-		// A raw "/" in a password is no URL that go would accept.
 		authority := len(part)
 		if slash := strings.IndexAny(part, "/#"); slash >= 0 {
 			authority = slash
@@ -62,6 +69,16 @@ func address(word string) string {
 		masked += "?" + Mask
 	}
 	return masked
+}
+
+// oddPort reports whether the authority that rest begins with ends in what
+// looks like a port and is no number.
+func oddPort(rest string) bool {
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		rest = rest[:end]
+	}
+	_, port, ok := strings.Cut(rest[strings.LastIndexByte(rest, ']')+1:], ":")
+	return ok && !strings.Contains(rest, "@") && strings.Trim(port, "0123456789") != ""
 }
 
 // Variable returns the value of the environment variable name as it may be

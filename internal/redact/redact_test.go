@@ -19,6 +19,15 @@ func TestText(t *testing.T) {
 		{"module version is no userinfo", "https://a.example/m@v1.0.0 failed", "https://a.example/m@v1.0.0 failed"},
 		{"ssh", "ssh://git:pw@h.example/x", "ssh://xxxxx@h.example/x"},
 		{"a scheme after a scheme", "://https://u:pw@h.example", "://https://xxxxx@h.example"},
+		{"slash in the password", "https://u:p/w@h.example/x", "https://xxxxx@h.example/x"},
+		{"question mark in the password", "https://u:p?w@h.example/x", "https://xxxxx@h.example/x"},
+		{"port", "https://h.example:8080/m@v1.0.0", "https://h.example:8080/m@v1.0.0"},
+		{"IPv6", "http://[::1]/m@v1.0.0 http://[::1]:80/m@v1.0.0", "http://[::1]/m@v1.0.0 http://[::1]:80/m@v1.0.0"},
+		{"no scheme", "u:pw@proxy.example,direct", "xxxxx@proxy.example,direct"},
+		{"no scheme beside a URL", "u:pw@a.example|https://u:pw@b.example|u:pw@c.example", "xxxxx@a.example|https://xxxxx@b.example|xxxxx@c.example"},
+		{"no scheme, at sign in password", "u:p@w@proxy.example", "xxxxx@proxy.example"},
+		{"module versions", "a.example/m@v1.0.0: b@v2.0.0: not found", "a.example/m@v1.0.0: b@v2.0.0: not found"},
+		{"address of git", "git@h.example:x/y", "git@h.example:x/y"},
 		{"several in a line", "a://b@c d://e@f", "a://xxxxx@c d://xxxxx@f"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
