@@ -19,6 +19,9 @@ func (v *Value) check() Problems {
 		if strings.Count(v.Key, ".") < 2 || strings.ContainsAny(v.Key, "=\n\x00") {
 			fault("is no git configuration key", `write section.key, or url."BASE".insteadOf`)
 		}
+		if strings.ContainsRune(value, 0) {
+			fault("holds a NUL byte, which no environment variable can carry", "")
+		}
 	case strings.ContainsRune(value, 0):
 		fault("holds a NUL byte, which no environment variable can carry", "")
 	case v.Key == "goproxy":
@@ -36,8 +39,8 @@ func (v *Value) check() Problems {
 			fault(fmt.Sprintf("%q is no Go version", value), `write "1.22" for the newest patch, "1.22.12", "local", or the path of a GOROOT`)
 		}
 	case v.Key == "modcache":
-		if value == "" || !oneOf(value, "isolated", "shared", "fresh") && !looksLikePath(value) {
-			fault(fmt.Sprintf("%q is none of isolated, shared, fresh", value), "a directory is written with a slash: ./"+value)
+		if !oneOf(value, "", "isolated", "shared", "fresh") && !looksLikePath(value) {
+			fault(fmt.Sprintf("%q is none of isolated, shared, fresh", value), "a directory is written with a slash, as in ./modcache")
 		}
 	case v.Key == "gowork":
 		if !oneOf(value, "", "auto", "off") && !strings.HasSuffix(value, ".work") {

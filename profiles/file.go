@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,8 +13,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
+
+	"example.com/gox/internal/redact"
 )
 
 // A Scope says whose word a profiles file is.
@@ -42,13 +46,18 @@ type File struct {
 
 	defaultName *Value
 	profiles    map[string]*section
+
+	data []byte // and what the decoder made of it, for locate
+	meta toml.MetaData
 }
 
-// A section is one [profile.NAME] table.
+// A section is one [profile.NAME] table. Its lines are known after locate.
 type section struct {
-	name   string
-	pos    Position
-	values map[string]*Value // by key; env and git entries as "env.NAME", "git.section.key"
+	name    string
+	pos     Position
+	values  map[string]*Value // by key; env and git entries as "env.NAME", "git.section.key"
+	prim    toml.Primitive
+	located bool
 }
 
 // A Value is one setting as it stands in a file.
@@ -58,7 +67,8 @@ type Value struct {
 	Pos     Position
 	Scope   Scope
 
-	raw any // string, []string or bool
+	raw  any // string, []string or bool
+	prim toml.Primitive
 }
 
 // String returns the value in one line, lists joined as go wants them.
@@ -89,7 +99,7 @@ func (v *Value) list() []string {
 }
 
 func (v *Value) problem(text, mend string) *Problem {
-	return &Problem{Pos: v.Pos, Profile: v.Profile, Key: v.Key, Text: text, Mend: mend}
+	return newProblem(v.Pos, v.Profile, v.Key, text, mend)
 }
 
 // kinds of values that a key takes
@@ -172,7 +182,11 @@ func read(path string, scope Scope, uid int) (*File, error) {
 		if errors.As(err, &pathErr) {
 			err = pathErr.Err
 		}
-		return nil, &Problem{Pos: Position{File: path}, Text: "cannot be read: " + err.Error(), Mend: "chmod u+r " + path}
+		mend := ""
+		if errors.Is(err, fs.ErrPermission) {
+			mend = "chmod u+r " + path
+		}
+		return nil, newProblem(Position{File: path}, "", "", "cannot be read: "+err.Error(), mend)
 	}
 	f, err := parse(path, scope, data)
 	if err != nil {
@@ -187,37 +201,76 @@ func read(path string, scope Scope, uid int) (*File, error) {
 var errLocated = errors.New("located")
 
 // located takes any TOML value and fails on purpose, see errLocated.
-type located struct{ value any }
+type located struct{}
 
-func (l *located) UnmarshalTOML(v any) error {
-	l.value = v
-	return errLocated
+func (*located) UnmarshalTOML(any) error { return errLocated }
+
+// line returns the line of prim's key. A table that only its entries imply
+// ([profile.x] of [profile.x.env]) is where the first of them is.
+func (f *File) line(prim toml.Primitive) int {
+	var where toml.ParseError
+	if errors.As(f.meta.PrimitiveDecode(prim, &located{}), &where) && where.Position.Line > 0 {
+		// Position.Line is where a string over several lines ends.
+		return 1 + bytes.Count(f.data[:where.Position.Start], []byte("\n"))
+	}
+	first := 0 // it stays so for a key with an empty name, which the decoder forgets
+	var entries map[string]toml.Primitive
+	if _, ok := f.value(prim).(map[string]any); ok && f.meta.PrimitiveDecode(prim, &entries) == nil {
+		for _, entry := range entries {
+			if line := f.line(entry); first == 0 || line > 0 && line < first {
+				first = line
+			}
+		}
+	}
+	return first
+}
+
+// value returns the value of prim as the decoder made it.
+func (f *File) value(prim toml.Primitive) any {
+	var v any
+	f.meta.PrimitiveDecode(prim, &v) // into an interface nothing can fail
+	return v
+}
+
+// locate finds the lines of s and its values. To find one costs the decoder a
+// walk through the file, so that it is done only for what a run uses: all the
+// lines of a long file would cost more than gox may add to go.
+func (f *File) locate(s *section) *section {
+	if !s.located {
+		s.located = true
+		s.pos.Line = f.line(s.prim)
+		for _, v := range s.values {
+			v.Pos.Line = f.line(v.prim)
+		}
+	}
+	return s
 }
 
 // A parser collects what is wrong with one file.
 type parser struct {
 	file     *File
-	meta     toml.MetaData
 	problems Problems
 }
 
 func parse(path string, scope Scope, data []byte) (*File, error) {
 	sum := sha256.Sum256(append([]byte(path+"\x00"), data...))
-	p := &parser{file: &File{
+	f := &File{
 		Path: path, Scope: scope, Owner: -1, Digest: hex.EncodeToString(sum[:]),
 		profiles: map[string]*section{},
-	}}
+		// Without the byte order mark, which the decoder does not count.
+		data: bytes.TrimPrefix(data, []byte("\ufeff")),
+	}
+	p := &parser{file: f}
 	var top map[string]toml.Primitive
-	meta, err := toml.Decode(string(data), &top)
-	if err != nil {
-		problem := &Problem{Pos: Position{File: path}, Text: err.Error(), Mend: "the format is TOML; see: gox profile --help"}
+	var err error
+	if f.meta, err = toml.Decode(string(f.data), &top); err != nil {
+		problem := newProblem(Position{File: path}, "", "", err.Error(), "the format is TOML; see: gox profile --help")
 		var syntax toml.ParseError
 		if errors.As(err, &syntax) {
-			problem.Pos.Line, problem.Text = syntax.Position.Line, syntax.Message
+			problem.Pos.Line, problem.Text = syntax.Position.Line, syntaxText(syntax.Message)
 		}
 		return nil, problem
 	}
-	p.meta = meta
 	for name, prim := range top {
 		switch name {
 		case "default":
@@ -225,31 +278,68 @@ func parse(path string, scope Scope, data []byte) (*File, error) {
 		case "profile":
 			p.profiles(prim)
 		default:
-			_, line := p.at(prim)
-			p.report(line, "", name, "unknown key", hint(name, []string{"default", "profile"}, "a file has the key default and the tables [profile.NAME]"))
+			p.report(prim, "", name, "unknown key", hint(name, []string{"default", "profile"}, "a file has the key default and the tables [profile.NAME]"))
 		}
 	}
 	if p.problems != nil {
 		slices.SortFunc(p.problems, byPosition)
 		return nil, p.problems
 	}
-	return p.file, nil
+	return f, nil
 }
 
-// at returns the value of prim and the line of its key.
-func (p *parser) at(prim toml.Primitive) (any, int) {
-	var l located
-	var where toml.ParseError
-	if errors.As(p.meta.PrimitiveDecode(prim, &l), &where) {
-		return l.value, where.Position.Line
+// syntaxText returns what the decoder says without the values that it quotes,
+// which may be secrets: it quotes 123_ of TOKEN = 123_.
+func syntaxText(message string) string {
+	if strings.HasPrefix(message, "Key '") {
+		return redact.Text(message)
 	}
-	return l.value, 0
+	if _, rest, ok := strings.Cut(message, " is out of range"); ok {
+		return "a number is out of range" + rest
+	}
+	var b strings.Builder
+	for {
+		start := strings.IndexAny(message, `"'`)
+		if start < 0 {
+			break
+		}
+		quoted, rest, ok := strings.Cut(message[start+1:], message[start:start+1])
+		if !ok {
+			break
+		}
+		if utf8.RuneCountInString(quoted) > 2 && strings.Trim(quoted, `"'`) != "" && !(len(quoted) == 4 && strings.HasPrefix(quoted, "0x")) {
+			quoted = "…"
+		}
+		b.WriteString(message[:start+1] + quoted + message[start:start+1])
+		message = rest
+	}
+	return redact.Text(b.String() + message)
 }
 
-func (p *parser) report(line int, profile, key, text, mend string) {
-	p.problems = append(p.problems, &Problem{
-		Pos: Position{p.file.Path, line}, Profile: profile, Key: key, Text: text, Mend: mend,
-	})
+func (p *parser) report(prim toml.Primitive, profile, key, text, mend string) {
+	p.problems = append(p.problems, newProblem(Position{p.file.Path, p.file.line(prim)}, profile, key, text, mend))
+}
+
+// entries returns the entries of a table, which prim is.
+func (p *parser) entries(prim toml.Primitive, profile, key string) map[string]toml.Primitive {
+	var entries map[string]toml.Primitive
+	if err := p.file.meta.PrimitiveDecode(prim, &entries); err != nil {
+		p.report(prim, profile, key, err.Error(), "")
+	}
+	return entries
+}
+
+// keep puts v where it belongs, and holds it against the rules.
+func (p *parser) keep(s *section, v *Value) {
+	s.values[v.Key] = v
+	found := v.check()
+	if found != nil {
+		v.Pos.Line = p.file.line(v.prim)
+	}
+	for _, problem := range found {
+		problem.Pos = v.Pos
+	}
+	p.problems = append(p.problems, found...)
 }
 
 func hint(word string, known []string, otherwise string) string {
@@ -260,51 +350,41 @@ func hint(word string, known []string, otherwise string) string {
 }
 
 func (p *parser) defaultName(prim toml.Primitive) {
-	value, line := p.at(prim)
+	value := p.file.value(prim)
 	name, ok := value.(string)
 	if !ok {
-		p.report(line, "", "default", "wants a string, has "+tomlType(value), `write: default = "NAME"`)
+		p.report(prim, "", "default", "wants a string, has "+tomlType(value), `write: default = "NAME"`)
 		return
 	}
-	p.file.defaultName = &Value{Key: "default", Pos: Position{p.file.Path, line}, Scope: p.file.Scope, raw: name}
+	p.file.defaultName = &Value{Key: "default", Pos: Position{File: p.file.Path}, Scope: p.file.Scope, raw: name, prim: prim}
 }
 
 func (p *parser) profiles(prim toml.Primitive) {
-	value, line := p.at(prim)
+	value := p.file.value(prim)
 	if _, ok := value.(map[string]any); !ok {
-		p.report(line, "", "profile", "wants tables, has "+tomlType(value), "write: [profile.NAME]")
+		p.report(prim, "", "profile", "wants tables, has "+tomlType(value), "write: [profile.NAME]")
 		return
 	}
-	var byName map[string]toml.Primitive
-	if err := p.meta.PrimitiveDecode(prim, &byName); err != nil {
-		p.report(line, "", "profile", err.Error(), "")
-		return
-	}
-	for name, prim := range byName {
+	for name, prim := range p.entries(prim, "", "profile") {
 		p.profile(name, prim)
 	}
 }
 
 func (p *parser) profile(name string, prim toml.Primitive) {
-	value, line := p.at(prim)
+	value := p.file.value(prim)
 	if _, ok := value.(map[string]any); !ok {
-		p.report(line, name, "", "wants a table, has "+tomlType(value), fmt.Sprintf("write: [profile.%s]", name))
+		p.report(prim, name, "", "wants a table, has "+tomlType(value), fmt.Sprintf("write: [profile.%s]", name))
 		return
 	}
 	if !ValidName(name) {
-		p.report(line, name, "", fmt.Sprintf("%q is no name for a profile", name), "names are made of letters, digits, '.', '_' and '-', and begin with a letter or digit")
+		p.report(prim, name, "", fmt.Sprintf("%q is no name for a profile", name), "names are made of letters, digits, '.', '_' and '-', and begin with a letter or digit")
 	}
 	if name == DefaultName && p.file.Scope != BuiltIn {
-		p.report(line, name, "", `"default" is built in and changes nothing`, `give the profile another name and write, at the top of the file: default = "NAME"`)
+		p.report(prim, name, "", `"default" is built in and changes nothing`, `give the profile another name and write, at the top of the file: default = "NAME"`)
 	}
-	s := &section{name: name, pos: Position{p.file.Path, line}, values: map[string]*Value{}}
+	s := &section{name: name, pos: Position{File: p.file.Path}, values: map[string]*Value{}, prim: prim}
 	p.file.profiles[name] = s
-	var byKey map[string]toml.Primitive
-	if err := p.meta.PrimitiveDecode(prim, &byKey); err != nil {
-		p.report(line, name, "", err.Error(), "")
-		return
-	}
-	for key, prim := range byKey {
+	for key, prim := range p.entries(prim, name, "") {
 		switch key {
 		case "env", "git":
 			p.table(s, key, prim)
@@ -315,7 +395,6 @@ func (p *parser) profile(name string, prim toml.Primitive) {
 }
 
 func (p *parser) value(s *section, name string, prim toml.Primitive) {
-	raw, line := p.at(prim)
 	k, ok := keyNamed(name)
 	if !ok {
 		known := []string{"env", "git"}
@@ -323,21 +402,22 @@ func (p *parser) value(s *section, name string, prim toml.Primitive) {
 			known = append(known, k.name)
 		}
 		mend := hint(name, known, "a variable without a key of its own goes into [profile."+s.name+".env]")
-		p.report(line, s.name, name, "unknown key", mend)
+		p.report(prim, s.name, name, "unknown key", mend)
 		return
 	}
-	v := &Value{Key: name, Profile: s.name, Pos: Position{p.file.Path, line}, Scope: p.file.Scope}
+	v := p.newValue(s, name, prim)
+	raw := p.file.value(prim)
 	switch k.kind {
 	case text:
 		v.raw, ok = raw.(string)
 		if !ok {
-			p.report(line, s.name, name, "wants a string, has "+tomlType(raw), fmt.Sprintf("write: %s = \"…\"", name))
+			p.report(prim, s.name, name, "wants a string, has "+tomlType(raw), fmt.Sprintf("write: %s = \"…\"", name))
 			return
 		}
 	case truth:
 		v.raw, ok = raw.(bool)
 		if !ok {
-			p.report(line, s.name, name, "wants true or false, has "+tomlType(raw), fmt.Sprintf("write: %s = true", name))
+			p.report(prim, s.name, name, "wants true or false, has "+tomlType(raw), fmt.Sprintf("write: %s = true", name))
 			return
 		}
 	case textOrList:
@@ -345,89 +425,89 @@ func (p *parser) value(s *section, name string, prim toml.Primitive) {
 		case string:
 			v.raw = raw
 		case []any:
-			list := make([]string, len(raw))
-			for i, entry := range raw {
-				if list[i], ok = entry.(string); !ok {
-					p.report(line, s.name, name, fmt.Sprintf("wants strings in its list, has %s", tomlType(entry)), fmt.Sprintf("write: %s = [\"…\", \"…\"]", name))
-					return
-				}
+			list, odd := stringList(raw)
+			if odd != "" {
+				p.report(prim, s.name, name, "wants strings in its list, has "+odd, fmt.Sprintf("write: %s = [\"…\", \"…\"]", name))
+				return
 			}
 			v.raw = list
 		default:
-			p.report(line, s.name, name, "wants a string or a list of strings, has "+tomlType(raw), fmt.Sprintf("write: %s = [\"…\", \"…\"]", name))
+			p.report(prim, s.name, name, "wants a string or a list of strings, has "+tomlType(raw), fmt.Sprintf("write: %s = [\"…\", \"…\"]", name))
 			return
 		}
 	}
-	s.values[name] = v
-	p.problems = append(p.problems, v.check()...)
+	p.keep(s, v)
+}
+
+func (p *parser) newValue(s *section, key string, prim toml.Primitive) *Value {
+	return &Value{Key: key, Profile: s.name, Pos: Position{File: p.file.Path}, Scope: p.file.Scope, prim: prim}
+}
+
+// stringList returns a list of strings; where an entry is none, what it is.
+func stringList(raw []any) (list []string, odd string) {
+	list = make([]string, len(raw))
+	for i, entry := range raw {
+		s, ok := entry.(string)
+		if !ok {
+			return nil, tomlType(entry)
+		}
+		list[i] = s
+	}
+	return list, ""
 }
 
 // table reads [profile.NAME.env] and [profile.NAME.git]. In git's, nested
 // tables are dotted keys: [profile.NAME.git] http.sslCAInfo = "…" and
-// "url.ssh://git@h.example/.insteadOf" = "https://h.example/" are both git's
+// url."ssh://git@h.example/".insteadOf = "https://h.example/" are both git's
 // own names.
 func (p *parser) table(s *section, table string, prim toml.Primitive) {
-	value, line := p.at(prim)
+	value := p.file.value(prim)
 	if _, ok := value.(map[string]any); !ok {
-		p.report(line, s.name, table, "wants a table, has "+tomlType(value), fmt.Sprintf("write: [profile.%s.%s]", s.name, table))
+		p.report(prim, s.name, table, "wants a table, has "+tomlType(value), fmt.Sprintf("write: [profile.%s.%s]", s.name, table))
 		return
 	}
-	var entries map[string]toml.Primitive
-	if err := p.meta.PrimitiveDecode(prim, &entries); err != nil {
-		p.report(line, s.name, table, err.Error(), "")
-		return
-	}
-	for name, prim := range entries {
+	for name, prim := range p.entries(prim, s.name, table) {
 		p.entry(s, table, name, prim)
 	}
 }
 
 func (p *parser) entry(s *section, table, name string, prim toml.Primitive) {
-	raw, line := p.at(prim)
-	full := table + "." + name
-	v := &Value{Key: full, Profile: s.name, Pos: Position{p.file.Path, line}, Scope: p.file.Scope}
-	switch raw := raw.(type) {
+	v := p.newValue(s, table+"."+name, prim)
+	fault := func(text, mend string) { p.report(prim, s.name, v.Key, text, mend) }
+	switch raw := p.file.value(prim).(type) {
 	case string:
 		v.raw = raw
 	case bool:
 		if table == "env" && raw {
-			p.report(line, s.name, full, "wants a string, or false to unset it", fmt.Sprintf("write: %s = \"true\"", name))
+			fault("wants a string, or false to unset it", fmt.Sprintf("write: %s = \"true\"", name))
 			return
 		}
 		v.raw = raw
 	case map[string]any:
-		if table == "git" {
-			var entries map[string]toml.Primitive
-			if err := p.meta.PrimitiveDecode(prim, &entries); err != nil {
-				p.report(line, s.name, full, err.Error(), "")
-				return
-			}
-			for sub, prim := range entries {
-				p.entry(s, table, name+"."+sub, prim)
-			}
+		if table == "env" {
+			fault("wants a string, or false to unset it, has a table", "")
 			return
 		}
-		p.report(line, s.name, full, "wants a string, or false to unset it, has a table", "")
+		for sub, prim := range p.entries(prim, s.name, v.Key) {
+			p.entry(s, table, name+"."+sub, prim)
+		}
 		return
 	case []any:
-		list := make([]string, len(raw))
-		ok := table == "git"
-		for i, entry := range raw {
-			if list[i], ok = entry.(string); !ok {
-				break
-			}
+		if table == "env" {
+			fault("wants a string, or false to unset it, has a list", fmt.Sprintf("write: %s = \"…\"", name))
+			return
 		}
-		if !ok {
-			p.report(line, s.name, full, "wants a string, has a list", fmt.Sprintf("write: %s = \"…\"", name))
+		list, odd := stringList(raw)
+		if odd != "" {
+			fault("wants strings in its list, has "+odd, "")
 			return
 		}
 		v.raw = list // a git key may have several values
 	default:
-		p.report(line, s.name, full, "wants a string, has "+tomlType(raw), fmt.Sprintf("write: %s = \"%v\"", name, raw))
+		fault("wants a string, has "+tomlType(raw), fmt.Sprintf("write: %s = %q", name, redact.Variable(name, fmt.Sprint(raw))))
 		return
 	}
-	s.values[full] = v
-	p.problems = append(p.problems, v.check()...)
+	p.keep(s, v)
 }
 
 // ValidName reports whether name can name a profile: it becomes part of the

@@ -32,15 +32,12 @@ type Search struct {
 	UID int
 }
 
-// A Set holds the profiles within reach, nearest first.
+// A Set holds the profiles within reach. The user's file and the built-in one
+// are read when they are first needed. A Set is for one goroutine.
 type Set struct {
-	// Files are the project's local overlay, the project's file and the
-	// user's, as far as they exist. The user's is read when it is first
-	// needed, see Set.all.
-	project []*File
-	user    *File
-
 	search   Search
+	project  []*File // the local overlay before the file
+	user     *File
 	userRead bool
 	builtin  *File
 }
@@ -55,7 +52,14 @@ func Load(s Search) (*Set, error) {
 	if path == "" {
 		path = findUp(s.Dir, s.Home)
 	}
-	if path == "" || path == s.UserFile {
+	if path == "" {
+		return set, nil
+	}
+	noFile := &Problem{Pos: Position{File: path}, Text: "no such profiles file", Mend: "write one with: gox profile init"}
+	if path == s.UserFile {
+		if _, err := os.Stat(path); s.File != "" && errors.Is(err, fs.ErrNotExist) {
+			return nil, noFile
+		}
 		return set, nil
 	}
 	f, err := read(path, Project, s.UID)
@@ -63,7 +67,7 @@ func Load(s Search) (*Set, error) {
 		if s.File == "" {
 			return set, nil // gone since findUp saw it
 		}
-		return nil, &Problem{Pos: Position{File: path}, Text: "no such profiles file", Mend: "write one with: gox profile init"}
+		return nil, noFile
 	}
 	if err != nil {
 		return nil, err
@@ -88,7 +92,8 @@ func findUp(dir, home string) string {
 	}
 	for {
 		path := filepath.Join(dir, FileName)
-		if _, err := os.Lstat(path); err == nil {
+		// Not a directory, and not a pipe, on which reading would wait for ever.
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
 			return path
 		}
 		parent := filepath.Dir(dir)
@@ -171,16 +176,16 @@ func (s *Set) Names() ([]string, error) {
 // with its place; DefaultName where none has it.
 func (s *Set) Default() (string, Position, error) {
 	for _, f := range s.project {
-		if f.defaultName != nil {
-			return f.defaultName.String(), f.defaultName.Pos, nil
+		if v := f.defaultName; v != nil && v.raw != "" {
+			return v.String(), Position{f.Path, f.line(v.prim)}, nil
 		}
 	}
 	user, err := s.userFile()
 	if err != nil {
 		return "", Position{}, err
 	}
-	if user != nil && user.defaultName != nil {
-		return user.defaultName.String(), user.defaultName.Pos, nil
+	if user != nil && user.defaultName != nil && user.defaultName.raw != "" {
+		return user.defaultName.String(), Position{user.Path, user.line(user.defaultName.prim)}, nil
 	}
 	return DefaultName, Position{}, nil
 }
@@ -191,7 +196,7 @@ func (s *Set) sections(name string) ([]*section, error) {
 	var found []*section
 	for _, f := range s.project {
 		if t := f.profiles[name]; t != nil {
-			found = append(found, t)
+			found = append(found, f.locate(t))
 		}
 	}
 	if found != nil {
@@ -202,14 +207,14 @@ func (s *Set) sections(name string) ([]*section, error) {
 		return nil, err
 	}
 	if user != nil && user.profiles[name] != nil {
-		return []*section{user.profiles[name]}, nil
+		return []*section{user.locate(user.profiles[name])}, nil
 	}
 	b, err := s.builtinFile()
 	if err != nil {
 		return nil, err
 	}
 	if b.profiles[name] != nil {
-		return []*section{b.profiles[name]}, nil
+		return []*section{b.locate(b.profiles[name])}, nil
 	}
 	return nil, nil
 }

@@ -22,6 +22,8 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+
+	"example.com/gox/internal/redact"
 )
 
 // Names of the files that gox looks for.
@@ -48,6 +50,7 @@ func (p Position) String() string {
 }
 
 // A Problem is one thing wrong with a profile, told so that it can be mended.
+// It holds no secrets: those of URLs are masked.
 type Problem struct {
 	Pos     Position `json:"pos,omitzero"`
 	Profile string   `json:"profile,omitempty"` // "" where the problem lies outside a profile
@@ -55,6 +58,10 @@ type Problem struct {
 	Text    string   `json:"text"`
 	Mend    string   `json:"mend,omitempty"`
 	Warning bool     `json:"warning,omitempty"` // go may run all the same
+}
+
+func newProblem(pos Position, profile, key, text, mend string) *Problem {
+	return &Problem{Pos: pos, Profile: redact.Text(profile), Key: redact.Text(key), Text: redact.Text(text), Mend: redact.Text(mend)}
 }
 
 func (p *Problem) Error() string {
@@ -113,7 +120,10 @@ func (ps Problems) err() error {
 }
 
 func byPosition(a, b *Problem) int {
-	return cmp.Or(strings.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line))
+	return cmp.Or(
+		strings.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line),
+		strings.Compare(a.Key, b.Key), strings.Compare(a.Text, b.Text),
+	)
 }
 
 // Nearest returns the word of known that a typing error away from word was

@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -53,11 +54,17 @@ func (f *File) Dangers() []Danger {
 		if v := s.values["goprivate"]; v != nil {
 			private = patterns(v)
 		}
+		before := len(found)
 		for _, v := range s.values {
 			found = appendDanger(found, v, private)
 		}
+		if len(found) > before {
+			f.locate(s)
+		}
 	}
-	slices.SortFunc(found, func(a, b Danger) int { return a.Value.Pos.Line - b.Value.Pos.Line })
+	slices.SortFunc(found, func(a, b Danger) int {
+		return cmp.Or(a.Value.Pos.Line-b.Value.Pos.Line, strings.Compare(a.Value.Key, b.Value.Key))
+	})
 	return found
 }
 
