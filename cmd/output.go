@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,6 +28,8 @@ const (
 	exitFindings = 1   // a verb found something wrong, or failed
 	exitUsage    = 2   // a verb was called wrongly, or its input cannot be used
 	exitGox      = 125 // gox failed before go ran, as env(1) and timeout(1) say it
+
+	exitInterrupted = 128 + 2 // as a shell tells of SIGINT
 )
 
 // An exitError ends gox with a code. A nil err has been told already.
@@ -60,6 +63,10 @@ func (p *Process) report(err error, otherwise int) int {
 		if otherwise, err = exit.code, exit.err; err == nil {
 			return otherwise
 		}
+	}
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(p.Stderr, "gox: interrupted")
+		return exitInterrupted
 	}
 	var coder interface{ ExitCode() int }
 	if errors.As(err, &coder) {

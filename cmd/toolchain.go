@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -101,6 +104,8 @@ func (g *gox) fetchOne(ctx context.Context, pl *plan, store *gocmd.Toolchains, s
 		return gocmd.Toolchain{}, err
 	}
 	defer stop()
+	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer cancel()
 	versions, err := store.Resolve(ctx, spec)
 	if err != nil {
 		return gocmd.Toolchain{}, err
@@ -246,16 +251,18 @@ func (g *gox) toolchainInstall(c *cli.Context) error {
 		return err
 	}
 	defer stop()
+	ctx, cancel := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
+	defer cancel()
 	views := []toolchainView{}
 	var failed []error
 	for _, spec := range specs {
-		versions, err := store.Resolve(c.Context, spec)
+		versions, err := store.Resolve(ctx, spec)
 		if err != nil {
 			failed = append(failed, err)
 			continue
 		}
 		for _, version := range versions {
-			t, err := store.Install(c.Context, version)
+			t, err := store.Install(ctx, version)
 			if err != nil {
 				failed = append(failed, err)
 				continue
