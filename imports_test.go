@@ -51,8 +51,8 @@ func owners() []owner {
 		{"github.com/urfave/cli", []string{"cmd"}, []string{"cmd"}},
 		{"github.com/rogpeppe/go-internal/testscript", []string{"testscripts"}, []string{"testscripts", "cmd"}},
 		{"os/exec", []string{"internal/gocmd"}, []string{"*"}},
-		{"net/http", nil, []string{"*"}},
-		{"crypto/tls", nil, []string{"*"}},
+		{"net/http", []string{"testscripts"}, []string{"*"}},
+		{"crypto/tls", []string{"testscripts"}, []string{"*"}},
 	}
 }
 
