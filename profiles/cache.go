@@ -46,7 +46,7 @@ func sourceKeys() []string {
 // said and nothing lies beneath, the cache is Shared.
 func (p *Profile) Cache(e *Env, home string) Cache {
 	if p.Empty() {
-		return Cache{}
+		return Cache{Origin: Origin{Layer: Default}}
 	}
 	v := p.value("modcache")
 	names := p.choosers()
@@ -67,7 +67,7 @@ func (p *Profile) Cache(e *Env, home string) Cache {
 	}
 	if len(names) == 0 {
 		if v == nil && p.value("goproxy") != nil {
-			return Cache{} // off, and nothing beneath
+			return Cache{Origin: Origin{Layer: Default}} // off, and nothing beneath
 		}
 		c.Name = p.Name // the sources are those of the user's own settings
 	}
@@ -87,7 +87,10 @@ func (p *Profile) choosers() []string {
 	counts := map[*Value]bool{}
 	for _, key := range append(sourceKeys(), p.keysUnder("git.url.")...) {
 		for _, v := range p.values(key) {
-			if v.raw != "" && (key != "goproxy" || v.String() != "off") {
+			if v.raw == "" {
+				break // this and what it extends are taken back
+			}
+			if key != "goproxy" || v.String() != "off" {
 				counts[v] = true
 				break
 			}

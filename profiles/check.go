@@ -16,7 +16,11 @@ func (v *Value) check() Problems {
 	case strings.HasPrefix(v.Key, "env."):
 		v.checkEnv(fault)
 	case strings.HasPrefix(v.Key, "git."):
-		if strings.Count(v.Key, ".") < 2 || strings.ContainsAny(v.Key, "=\n\x00") {
+		section, name := strings.TrimPrefix(v.Key, "git."), ""
+		if i := strings.LastIndexByte(section, '.'); i >= 0 {
+			section, name = section[:i], section[i+1:]
+		}
+		if section == "" || name == "" || strings.ContainsAny(v.Key, "=\n\x00") {
 			fault("is no git configuration key", `write section.key, or url."BASE".insteadOf`)
 		}
 		if strings.ContainsRune(value, 0) {

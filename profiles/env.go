@@ -87,7 +87,7 @@ type Inputs struct {
 // its origin, and what it overrode.
 type Env struct {
 	environ []string
-	clean   bool                 // the environment's go variables do not count
+	clean   *Origin              // what takes the environment's go variables out, nil for nothing
 	decided map[string][]Setting // by gox: Flag, Override and InProfile, what counts first
 	goenv   map[string]assignment
 	goroot  map[string]assignment
@@ -97,13 +97,15 @@ type Env struct {
 // an error among them (Problems.Err) the environment must not be used.
 func (p *Profile) Env(in Inputs) (*Env, Problems) {
 	b := &builder{Profile: p, in: in, env: &Env{environ: in.Environ, decided: map[string][]Setting{}}}
+	b.home()
 	b.overrides()
 	if v := p.value("clean"); v != nil && v.raw == true {
-		b.env.clean = true
-		b.env.Add(Setting{Name: "GOENV", Value: "off", Origin: v.origin()})
+		origin := v.origin()
+		b.env.clean = &origin
+		b.env.Add(Setting{Name: "GOENV", Value: "off", Origin: origin})
 	}
 	b.table()
-	b.env.goenv = readGoEnv(goEnvFile(b.env.Value("GOENV"), in.ConfigDir))
+	b.env.goenv = readGoEnv(goEnvFile(b.env.Value("GOENV"), in.ConfigDir, in.Dir))
 	if in.GOROOT != "" {
 		b.env.goroot = readGoEnv(filepath.Join(in.GOROOT, "go.env"))
 	}
@@ -139,6 +141,15 @@ func (b *builder) warn(v *Value, text, mend string) {
 	b.problems = append(b.problems, w)
 }
 
+// home makes sure that "~" means something.
+func (b *builder) home() {
+	for _, key := range []string{"go", "gocache", "gowork", "modfile", "modcache"} {
+		if v := b.value(key); v != nil && b.in.Home == "" && (v.raw == "~" || strings.HasPrefix(v.String(), "~/")) {
+			b.fault(v, fmt.Sprintf("%q begins with the home directory, and there is none", v), "set HOME, or write the path out")
+		}
+	}
+}
+
 func (b *builder) overrides() {
 	for _, entry := range slices.Backward(b.in.Overrides) {
 		name, value, ok := strings.Cut(entry, "=")
@@ -170,18 +181,15 @@ func (b *builder) variables() {
 			continue
 		}
 		for _, v := range b.values(k.name) {
+			if v.raw == "" {
+				break // this and what it extends are taken back
+			}
 			value := v.String()
 			switch {
-			case v.raw == "":
-				continue // taken back
 			case k.name == "gocache" && value != "off":
 				value = v.Path(b.in.Home)
-			case value == "" && k.name != "goproxy":
-				// An empty list means "for no module". An empty variable would
-				// fall back to the file of `go env -w` (cmd/go/internal/cfg,
-				// Getenv); the pattern "none" matches no module, and is go's
-				// own word for it in GONOPROXY.
-				value = "none"
+			case value == "":
+				value = nothing(k.name)
 			case value == "default" && oneOf(k.variable, "GOPROXY", "GOSUMDB"):
 				var err error
 				if value, err = b.goDefault(k.variable); err != nil {
@@ -191,6 +199,19 @@ func (b *builder) variables() {
 			b.env.Add(Setting{Name: k.variable, Value: value, Origin: v.origin()})
 		}
 	}
+}
+
+// nothing returns what an empty list of the key means to go. An empty variable
+// would fall back to the file of `go env -w` (cmd/go/internal/cfg, Getenv).
+func nothing(key string) string {
+	switch key {
+	case "goauth":
+		return "off"
+	case "govcs":
+		return "*:off"
+	}
+	// A pattern that matches no module, and go's own word for it in GONOPROXY.
+	return "none"
 }
 
 func (b *builder) goDefault(name string) (string, error) {
@@ -207,10 +228,11 @@ func (b *builder) goDefault(name string) (string, error) {
 func (b *builder) workspace() {
 	work, mod := b.value("gowork"), b.value("modfile")
 	for _, v := range b.values("gowork") {
+		if v.raw == "" {
+			break // taken back
+		}
 		s := Setting{Name: "GOWORK", Origin: v.origin()}
 		switch value := v.String(); value {
-		case "":
-			continue
 		case "auto":
 			// GOWORK cannot stand in the file of `go env -w`, so that taking
 			// it out of the environment is enough.
@@ -220,7 +242,7 @@ func (b *builder) workspace() {
 		default:
 			s.Value = v.Path(b.in.Home)
 			if v == work {
-				b.mustExist(v, s.Value, "go work init")
+				b.mustExist(v, s.Value, "GOWORK="+s.Value+" go work init")
 			}
 		}
 		b.env.Add(s)
@@ -231,13 +253,14 @@ func (b *builder) workspace() {
 	switch root := findRoot(b.in.Dir, "go.mod"); {
 	case filepath.IsAbs(mod.String()) || strings.HasPrefix(mod.String(), "~/"):
 		b.modfile = mod.Path(b.in.Home)
+		b.mustExist(mod, b.modfile, "")
 	case root == "":
 		b.fault(mod, fmt.Sprintf("there is no go.mod in %s or above it for %s to stand beside", b.in.Dir, mod.String()), "run gox inside a module, or with -C DIR")
 		return
 	default:
 		b.modfile = filepath.Join(root, filepath.FromSlash(mod.String()))
+		b.mustExist(mod, b.modfile, fmt.Sprintf("cp %s %s", filepath.Join(root, "go.mod"), b.modfile))
 	}
-	b.mustExist(mod, b.modfile, "cp go.mod "+filepath.Base(b.modfile))
 	if work == nil {
 		b.env.Add(Setting{Name: "GOWORK", Value: "off", Origin: Origin{InProfile, mod.Pos, mod.Profile, "modfile (go refuses -modfile in a workspace)"}})
 		return
@@ -262,7 +285,10 @@ func (b *builder) mustExist(v *Value, path, mend string) {
 	_, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		b.fault(v, "no such file: "+path, "make it with: "+mend)
+		if mend != "" {
+			mend = "make it with: " + mend
+		}
+		b.fault(v, "no such file: "+path, mend)
 	case err != nil:
 		var pathErr *fs.PathError
 		if errors.As(err, &pathErr) {
@@ -302,7 +328,9 @@ func (b *builder) goflags() {
 			if err != nil {
 				continue // told by check
 			}
-			over = append(over, contribution{v, flags})
+			if len(flags) > 0 {
+				over = append(over, contribution{v, flags})
+			}
 		}
 		if v := t.values["mod"]; v != nil && v == b.value("mod") {
 			over = append(over, contribution{v, []string{"-mod=" + v.String()}})
@@ -314,10 +342,14 @@ func (b *builder) goflags() {
 	if len(over) == 0 {
 		return
 	}
-	under := effective(slices.DeleteFunc(b.env.History("GOFLAGS"), func(s Setting) bool { return s.Origin.Layer < Environment }))
+	// At this point only clean has decided GOFLAGS, besides -e.
+	under := effective(slices.DeleteFunc(b.env.History("GOFLAGS"), func(s Setting) bool { return s.Origin.Layer < InProfile }))
 	words, err := SplitGOFLAGS(under.Value, b.in.GoVersion)
+	if err == nil && slices.Contains(words, "") {
+		err = errors.New("an empty entry is no flag") // what go itself says
+	}
 	if err != nil {
-		b.problems = append(b.problems, &Problem{Text: fmt.Sprintf("GOFLAGS from the %s: %v", under.Origin, err), Mend: "close the quote"})
+		b.problems = append(b.problems, newProblem(under.Origin.Pos, "", "", fmt.Sprintf("GOFLAGS from the %s: %v", under.Origin.Layer, err), "mend its quotes"))
 		return
 	}
 	for _, c := range over {
@@ -326,9 +358,6 @@ func (b *builder) goflags() {
 		if err != nil {
 			b.fault(c.v, err.Error(), "")
 			return
-		}
-		if value == "" {
-			value = " " // an empty one would fall back to the file of `go env -w`
 		}
 		b.env.decided["GOFLAGS"] = slices.Insert(b.env.decided["GOFLAGS"], b.env.profileStart("GOFLAGS"),
 			Setting{Name: "GOFLAGS", Value: value, Origin: c.v.origin()})
@@ -339,7 +368,11 @@ func (b *builder) goflags() {
 // configuration from its environment (git 2.31 and later), after those that
 // the environment holds already.
 func (b *builder) git() {
-	count, _ := strconv.Atoi(b.env.Value("GIT_CONFIG_COUNT"))
+	count, err := strconv.Atoi(b.env.Value("GIT_CONFIG_COUNT"))
+	if err != nil {
+		count = 0
+	}
+	count = max(count, 0)
 	first := count
 	var last *Value
 	for _, key := range b.keysUnder("git.") {
@@ -357,15 +390,21 @@ func (b *builder) git() {
 		last = v
 	}
 	if count > first {
-		b.env.Add(Setting{Name: "GIT_CONFIG_COUNT", Value: strconv.Itoa(count), Origin: last.origin()})
+		// Before even -e: what that counts is counted in.
+		s := Setting{Name: "GIT_CONFIG_COUNT", Value: strconv.Itoa(count), Origin: last.origin()}
+		b.env.decided[s.Name] = slices.Insert(b.env.decided[s.Name], 0, s)
 	}
 }
 
 // versions holds the profile against the go that will run.
 func (b *builder) versions() {
 	v := b.in.GoVersion
-	if mod := b.value("mod"); mod != nil && mod.String() == "vendor" && older(v, "go1.22") {
-		if work := b.workFile(); work != "" && !b.switches(work) {
+	if mod := b.value("mod"); mod != nil && mod.String() != "readonly" {
+		switch work := b.workFile(); {
+		case work == "":
+		case mod.String() == "mod":
+			b.fault(mod, fmt.Sprintf("go refuses -mod=mod in a workspace (%s)", work), `write gowork = "off"`)
+		case older(v, "go1.22") && !b.switches(work):
 			b.fault(mod, fmt.Sprintf("%s refuses -mod=vendor in a workspace (%s); go1.22 was the first to take it", v, work),
 				`write gowork = "off", or go = "1.22" or newer`)
 		}
@@ -399,9 +438,20 @@ func (b *builder) workFile() string {
 }
 
 // switches reports whether go would hand this workspace to a go1.22 or newer
-// that go.work asks for (go1.21 was the first to switch toolchains).
+// that GOTOOLCHAIN or go.work asks for (since go1.21; cmd/go/internal/toolchain,
+// Select).
 func (b *builder) switches(work string) bool {
-	if older(b.in.GoVersion, "go1.21") || b.Go() != nil || oneOf(b.env.Value("GOTOOLCHAIN"), "local", "path") {
+	if older(b.in.GoVersion, "go1.21") || b.Go() != nil {
+		return false // gox runs the go of a profile with GOTOOLCHAIN=local
+	}
+	least, mode, both := strings.Cut(b.env.Value("GOTOOLCHAIN"), "+")
+	if !both && oneOf(least, "auto", "path") {
+		least, mode = "local", least
+	}
+	if least != "local" && !older(least, "go1.22") {
+		return true
+	}
+	if !oneOf(mode, "auto", "path") {
 		return false
 	}
 	data, err := os.ReadFile(work)
@@ -409,7 +459,8 @@ func (b *builder) switches(work string) bool {
 		return false
 	}
 	f, err := modfile.ParseWork(work, data, nil)
-	return err == nil && f.Go != nil && !older("go"+f.Go.Version, "go1.22")
+	return err == nil && (f.Go != nil && !older("go"+f.Go.Version, "go1.22") ||
+		f.Toolchain != nil && f.Toolchain.Name != "default" && !older(f.Toolchain.Name, "go1.22"))
 }
 
 // Add puts a setting of gox's own (Flag, Override or InProfile) below those
@@ -434,15 +485,16 @@ func (e *Env) profileStart(name string) int {
 // that empties the variable counts as unset wherever go takes it so.
 func (e *Env) History(name string) []Setting {
 	all := slices.Clone(e.decided[name])
-	if !e.clean || !known(name) {
-		if value, ok := lookup(e.environ, name); ok {
-			all = append(all, Setting{Name: name, Value: value, Origin: Origin{Layer: Environment}})
+	if value, ok := lookup(e.environ, name); ok {
+		if e.clean != nil && known(name) {
+			all = append(all, Setting{Name: name, Unset: true, Origin: *e.clean})
 		}
+		all = append(all, Setting{Name: name, Value: value, Origin: Origin{Layer: Environment}})
 	}
-	if a, ok := e.goenv[name]; ok && known(name) {
+	if a, ok := e.goenv[name]; ok && inGoEnv(name) {
 		all = append(all, Setting{Name: name, Value: a.value, Origin: Origin{Layer: GoEnvFile, Pos: a.pos}})
 	}
-	if a, ok := e.goroot[name]; ok && known(name) {
+	if a, ok := e.goroot[name]; ok && inGoEnv(name) {
 		all = append(all, Setting{Name: name, Value: a.value, Origin: Origin{Layer: GorootEnv, Pos: a.pos}})
 	}
 	return all
@@ -486,10 +538,10 @@ func (e *Env) Decided() []Setting {
 	for _, settings := range e.decided {
 		all = append(all, settings[0])
 	}
-	if e.clean {
+	if e.clean != nil {
 		for _, name := range Variables() {
 			if _, ok := lookup(e.environ, name); ok && e.decided[name] == nil {
-				all = append(all, Setting{Name: name, Unset: true, Origin: e.decided["GOENV"][len(e.decided["GOENV"])-1].Origin})
+				all = append(all, Setting{Name: name, Unset: true, Origin: *e.clean})
 			}
 		}
 	}
@@ -520,7 +572,7 @@ func (e *Env) Environ() []string {
 }
 
 // lookup returns the value of name in environ; the last one counts, as it
-// does for os/exec.
+// does for os/exec. os.Environ has each name once.
 func lookup(environ []string, name string) (string, bool) {
 	for _, entry := range slices.Backward(environ) {
 		if n, value, ok := strings.Cut(entry, "="); ok && sameName(n, name) {

@@ -226,14 +226,10 @@ func (s *Set) unknown(name string, v *Value) error {
 	if err != nil {
 		return err
 	}
-	p := &Problem{Text: fmt.Sprintf("unknown profile %q (known: %s)", name, strings.Join(names, ", "))}
-	if v != nil {
-		p.Pos, p.Profile, p.Key = v.Pos, v.Profile, v.Key
+	if v == nil {
+		v = &Value{}
 	}
-	if near := Nearest(name, names); near != "" {
-		p.Mend = fmt.Sprintf("did you mean %s?", near)
-	} else {
-		p.Mend = "see them all with: gox profile list"
-	}
-	return p
+	return v.problem(
+		fmt.Sprintf("unknown profile %q (known: %s)", name, strings.Join(names, ", ")),
+		hint(name, names, "see them all with: gox profile list"))
 }

@@ -41,14 +41,17 @@ func parseGoEnv(path, data string) map[string]assignment {
 	return found
 }
 
-// goEnvFile returns the file of `go env -w` for a go that runs with GOENV set
-// to goenv ("" for unset) and the user's configuration directory, "" where
-// there is none (cmd/go/internal/cfg, EnvFile).
-func goEnvFile(goenv, configDir string) string {
+// goEnvFile returns the file of `go env -w` for a go that runs in dir with
+// GOENV set to goenv ("" for unset) and the user's configuration directory, ""
+// where there is none (cmd/go/internal/cfg, EnvFile).
+func goEnvFile(goenv, configDir, dir string) string {
 	switch {
 	case goenv == "off":
 		return ""
 	case goenv != "":
+		if !filepath.IsAbs(goenv) {
+			goenv = filepath.Join(dir, goenv)
+		}
 		return goenv
 	case configDir == "":
 		return ""

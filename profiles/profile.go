@@ -20,13 +20,19 @@ type layer struct {
 }
 
 // Resolve lays the named profiles above one another, the last on top. No name
-// at all is DefaultName.
+// at all is DefaultName; of a name that stands twice the last one counts.
 func (s *Set) Resolve(names ...string) (*Profile, error) {
 	if len(names) == 0 {
 		names = []string{DefaultName}
 	}
-	p := &Profile{Name: strings.Join(names, "+")}
-	for _, name := range names {
+	var once []string
+	for i, name := range names {
+		if !slices.Contains(names[i+1:], name) {
+			once = append(once, name)
+		}
+	}
+	p := &Profile{Name: strings.Join(once, "+")}
+	for _, name := range once {
 		l, err := s.layer(name)
 		if err != nil {
 			return nil, err
@@ -62,7 +68,7 @@ func (s *Set) layer(name string) (layer, error) {
 				break
 			}
 		}
-		if extends == nil {
+		if extends == nil || extends.raw == "" {
 			return l, nil
 		}
 		name = extends.String()

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/mod/module"
+
 	"example.com/gox/internal/redact"
 )
 
@@ -21,7 +23,8 @@ type Danger struct {
 }
 
 func (d Danger) String() string {
-	return fmt.Sprintf("%s [profile.%s] %s = %s: %s", d.Value.Pos, d.Value.Profile, d.Value.Key, redact.Variable(d.Value.Key, d.Value.String()), d.Why)
+	v := d.Value
+	return fmt.Sprintf("%s [profile.%s] %s = %s: %s", v.Pos, v.Profile, redact.Text(v.Key), redact.Variable(v.Key, v.String()), redact.Text(d.Why))
 }
 
 // Dangers returns the settings of project files that are in force in p and
@@ -90,6 +93,12 @@ func danger(v *Value, private []string) string {
 		if v.IsPath() {
 			return "runs the go command found there"
 		}
+	case "goproxy":
+		// cmd/go/internal/modfetch, useSumDB: with such a GOPROXY, which is for
+		// tests of toolchains, go does not insist on the checksum database.
+		if value := strings.TrimSpace(value); strings.HasPrefix(value, "file:") && !strings.ContainsAny(value, ",|") {
+			return `lets toolchains past the checksum database; with "off" after it, it does not`
+		}
 	case "gosumdb":
 		switch {
 		case value == "off":
@@ -99,13 +108,16 @@ func danger(v *Value, private []string) string {
 		}
 	case "goprivate":
 		for _, pattern := range patterns(v) {
-			if wide(pattern) {
-				return fmt.Sprintf("%q takes whole domains out of the checksum database", pattern)
+			switch {
+			case module.MatchPrefixPatterns(pattern, "golang.org/toolchain"):
+				return fmt.Sprintf("%q takes go's own toolchains out of the checksum database", pattern)
+			case wide(pattern):
+				return fmt.Sprintf("%q takes the modules of many owners out of the checksum database", pattern)
 			}
 		}
 	case "gonosumdb", "goinsecure":
 		for _, pattern := range patterns(v) {
-			if pattern != "" && pattern != "none" && !slices.Contains(private, pattern) {
+			if pattern != "" && pattern != "none" && !within(pattern, private) {
 				return fmt.Sprintf("%q is wider than goprivate", pattern)
 			}
 		}
@@ -127,7 +139,7 @@ func danger(v *Value, private []string) string {
 			return "takes compiled code from there"
 		}
 	case "modcache":
-		if !oneOf(value, "isolated", "shared", "fresh") {
+		if !oneOf(value, "", "isolated", "shared", "fresh") {
 			return "takes modules from there, which go does not verify again"
 		}
 	case "goflags":
@@ -159,10 +171,21 @@ func trustedDatabase(value string) bool {
 	return oneOf(name, "sum.golang.org", "sum.golang.google.cn")
 }
 
+// within reports whether pattern matches nothing that private does not.
+func within(pattern string, private []string) bool {
+	return slices.Contains(private, pattern) ||
+		!strings.ContainsAny(pattern, `*?[\`) && module.MatchPrefixPatterns(strings.Join(private, ","), pattern)
+}
+
 // wide reports whether a GOPRIVATE pattern covers more than one owner's
-// domain: "*", "*.com", "*/x".
+// domain, "*", "*.com", "*/x", or all of a site where anybody may be one,
+// "github.com", "github.com/*".
 func wide(pattern string) bool {
-	host, _, _ := strings.Cut(strings.TrimSpace(pattern), "/")
+	host, rest, _ := strings.Cut(strings.TrimSpace(pattern), "/")
+	if oneOf(host, "github.com", "gitlab.com", "bitbucket.org", "codeberg.org", "gopkg.in") {
+		owner, _, _ := strings.Cut(rest, "/")
+		return owner == "" || strings.ContainsAny(owner, `*?[\`)
+	}
 	literal := 0
 	for _, label := range strings.Split(host, ".") {
 		if label != "" && !strings.ContainsAny(label, `*?[\`) {
@@ -205,7 +228,7 @@ func dangerousVariable(name string) string {
 	}
 	switch {
 	case oneOf(name, "GOOS", "GOARCH", "GOARM", "GOARM64", "GOAMD64", "GO386", "GOMIPS", "GOMIPS64", "GOPPC64",
-		"GORISCV64", "GOWASM", "GOEXPERIMENT", "GOFIPS140", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GORACE",
+		"GORISCV64", "GOWASM", "GOEXPERIMENT", "GOFIPS140", "GOGC", "GOMAXPROCS", "GOMEMLIMIT",
 		"GOTRACEBACK", "CGO_ENABLED"):
 		return ""
 	case known(name) || has("GO", "CGO_"):
@@ -214,17 +237,17 @@ func dangerousVariable(name string) string {
 		}
 		return "configures go beyond which platform it builds for"
 	case oneOf(name, "PATH", "HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "SHELL", "ENV", "BASH_ENV", "IFS",
-		"PATHEXT", "COMSPEC", "TMPDIR", "TEMP", "TMP", "NETRC", "EDITOR", "VISUAL", "PAGER", "BROWSER",
+		"PATHEXT", "COMSPEC", "SYSTEMROOT", "WINDIR", "ZDOTDIR", "PROMPT_COMMAND", "DEVELOPER_DIR", "SDKROOT", "TMPDIR", "TEMP", "TMP", "NETRC", "EDITOR", "VISUAL", "PAGER", "LESSOPEN", "LESSCLOSE", "BROWSER",
 		"AS", "LD", "NM", "RANLIB", "STRIP", "OBJCOPY", "CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH",
-		"OBJC_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "CCC_OVERRIDE_OPTIONS",
+		"OBJC_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH", "CCC_OVERRIDE_OPTIONS", "GCONV_PATH", "GLIBC_TUNABLES", "MAKEFLAGS",
 		"NODE_OPTIONS", "JAVA_TOOL_OPTIONS", "RUBYOPT", "RUBYLIB", "CLASSPATH"):
 		return "decides which programs run or what they load"
-	case has("LD_", "DYLD_", "PKG_CONFIG", "PYTHON", "PERL", "XDG_", "CCACHE_", "DISTCC_"):
+	case has("LD_", "DYLD_", "BASH_", "GCC_", "COLLECT_", "PKG_CONFIG", "PYTHON", "PERL", "XDG_", "CCACHE_", "DISTCC_"):
 		return "decides which programs run or what they load"
-	case has("GIT_", "SSH_", "HG", "SVN_", "FOSSIL_", "BZR_", "GNUPG"):
+	case has("GIT_", "SSH_", "HG", "SVN_", "FOSSIL_", "BZR_", "GNUPG", "GPG_"):
 		return "configures a version control tool"
-	case has("SSL_CERT_"):
-		return "decides which certificates are trusted"
+	case has("SSL_CERT_", "SSLKEYLOGFILE", "CURL_", "OPENSSL_"):
+		return "decides how connections are secured"
 	}
 	return ""
 }
@@ -241,8 +264,10 @@ func harmlessGit(name string, v *Value) bool {
 		return false
 	}
 	base = base[:i]
-	if strings.HasPrefix(base, "https://") || strings.HasPrefix(base, "ssh://") {
-		return !strings.HasPrefix(strings.SplitN(base, "://", 2)[1], "-")
+	if scheme, rest, ok := strings.Cut(base, "://"); ok {
+		authority, _, _ := strings.Cut(rest, "/")
+		// A host that begins with a dash is an option to ssh.
+		return oneOf(scheme, "https", "ssh") && !slices.ContainsFunc(strings.Split(authority, "@"), func(part string) bool { return strings.HasPrefix(part, "-") })
 	}
 	// git@host.example:path
 	user, rest, ok := strings.Cut(base, "@")
@@ -274,9 +299,6 @@ func (t Trust) Allow(f *File) error {
 	if t.Dir == "" {
 		return errors.New("there is no state directory to remember it in\n\tset HOME or XDG_STATE_HOME")
 	}
-	if _, err := t.Deny(f); err != nil {
-		return err
-	}
 	if err := os.MkdirAll(t.Dir, 0o700); err != nil {
 		return fmt.Errorf("%s: %w", t.Dir, err)
 	}
@@ -290,7 +312,11 @@ func (t Trust) Allow(f *File) error {
 	if err = errors.Join(err, temp.Close()); err != nil {
 		return fmt.Errorf("%s: %w", t.Dir, err)
 	}
-	return os.Rename(temp.Name(), filepath.Join(t.Dir, f.Digest))
+	if err := os.Rename(temp.Name(), filepath.Join(t.Dir, f.Digest)); err != nil {
+		return err
+	}
+	_, err = t.forget(f, f.Digest)
+	return err
 }
 
 // Deny takes back every permission for f's path, whatever the content was. It
@@ -299,6 +325,11 @@ func (t Trust) Deny(f *File) (bool, error) {
 	if t.Dir == "" {
 		return false, nil
 	}
+	return t.forget(f, "")
+}
+
+// forget removes every permission for f's path but that called keep.
+func (t Trust) forget(f *File, keep string) (bool, error) {
 	entries, err := os.ReadDir(t.Dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, fmt.Errorf("%s: %w", t.Dir, err)
@@ -306,10 +337,13 @@ func (t Trust) Deny(f *File) (bool, error) {
 	denied := false
 	for _, entry := range entries {
 		path := filepath.Join(t.Dir, entry.Name())
+		if entry.Name() == keep || strings.HasPrefix(entry.Name(), ".") {
+			continue // a dot begins what another process is about to rename
+		}
 		if data, err := os.ReadFile(path); err != nil || strings.TrimSuffix(string(data), "\n") != f.Path {
 			continue
 		}
-		if err := os.Remove(path); err != nil {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return denied, err
 		}
 		denied = true

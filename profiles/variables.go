@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"go/version"
+	"slices"
 	"strings"
 )
 
@@ -38,12 +39,20 @@ func Variables() []string {
 
 // known reports whether name is one of Variables.
 func known(name string) bool {
-	for _, v := range Variables() {
-		if v == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(Variables(), func(v string) bool { return sameName(v, name) })
+}
+
+// told reports whether name is one of Variables that only go sets, to tell of
+// itself.
+func told(name string) bool {
+	return oneOf(name, "GOEXE", "GOGCCFLAGS", "GOHOSTARCH", "GOHOSTOS", "GOMOD", "GOTELEMETRY", "GOTELEMETRYDIR", "GOTOOLDIR", "GOVERSION")
+}
+
+// inGoEnv reports whether go takes name from the file of `go env -w` and from
+// GOROOT/go.env. It does not take what the runtime reads, which knows nothing of
+// those files, and GOENV, which names one of them.
+func inGoEnv(name string) bool {
+	return known(name) && !told(name) && !oneOf(name, "GOENV", "GOCOVERDIR", "GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GORACE", "GOTRACEBACK")
 }
 
 // A Misspelling is a variable of the environment that go does not read, with
@@ -64,10 +73,16 @@ func Misspelt(environ []string) []Misspelling {
 		if !strings.HasPrefix(bare, "GO") && !strings.HasPrefix(bare, "CGO") || strings.HasPrefix(bare, "GOX") || known(name) {
 			continue
 		}
+		if oneOf(name, "GO_ENV", "GO_LDFLAGS", "GO_GCFLAGS") {
+			continue // web frameworks' own, and those of go's make.bash
+		}
 		for _, v := range names {
+			if told(v) {
+				continue // GO_VERSION is another's
+			}
 			// One letter off is a slip in a long name; in a short one (GOGC,
 			// GOOS, GOARM) it is as likely another variable.
-			if b := bareName(v); b == bare || len(b) >= 6 && distance(b, bare) == 1 {
+			if b := bareName(v); b == bare || len(b) >= 6 && b[0] == bare[0] && distance(b, bare) == 1 {
 				found = append(found, Misspelling{name, v})
 				break
 			}
