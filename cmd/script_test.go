@@ -23,6 +23,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/diff"
 	"github.com/rogpeppe/go-internal/goproxytest"
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
@@ -81,6 +82,7 @@ func TestScript(t *testing.T) {
 func TestFidelity(t *testing.T) {
 	for _, v := range []string{"1.18", "1.27"} {
 		t.Run("go"+v, func(t *testing.T) {
+			t.Parallel()
 			testscript.Run(t, params(t, "testdata/script/fidelity", gotest.Toolchain(t, v)))
 		})
 	}
@@ -235,17 +237,17 @@ func same(ts *testscript.TestScript, args []string) bool {
 		case code != goCode:
 			ts.Fatalf("%s: status %s, but go's is %s", way, code, goCode)
 		case stdout != goOut:
-			ts.Fatalf("%s: stdout is %q, but go's is %q", way, stdout, goOut)
+			ts.Fatalf("%s: stdout differs\n%s", way, diff.Diff("go", []byte(goOut), "gox", []byte(stdout)))
 		case stderr != goErr:
-			ts.Fatalf("%s: stderr is %q, but go's is %q", way, stderr, goErr)
+			ts.Fatalf("%s: stderr differs\n%s", way, diff.Diff("go", []byte(goErr), "gox", []byte(stderr)))
 		}
 	}
 	return true
 }
 
 // unsteady is what differs between any two runs of go: the name of its
-// temporary directory, and how long a test took.
-var unsteady = regexp.MustCompile(`/go-build\d+|(?m)\t\d+\.\d+s$`)
+// temporary directory, and how long a test and its package took.
+var unsteady = regexp.MustCompile(`/go-build\d+|\(\d+\.\d\ds\)|\t\d+\.\d\d\ds\b`)
 
 func steady(text string) string { return unsteady.ReplaceAllString(text, "<unsteady>") }
 
