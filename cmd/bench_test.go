@@ -1,0 +1,118 @@
+//go:build unix
+
+package cmd_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// BenchmarkOverhead runs plain go and a wrapper around it in turn, doing the
+// same work, and reports medians, what the wrapper adds, and the median of the
+// pairwise ratios. It assembles and builds a real workspace first, for which it
+// needs the network.
+//
+//	go test ./cmd -run '^$' -bench Overhead -benchtime 200x
+func BenchmarkOverhead(b *testing.B) {
+	dir := assembleEtcd(b)
+	release := filepath.Join(b.TempDir(), "gox")
+	if err := buildGox(release, "-trimpath", "-ldflags=-s -w", "-tags=urfave_cli_no_docs"); err != nil {
+		b.Fatal(err)
+	}
+	gox := filepath.Join(bin, "gox")
+	environ := append(os.Environ(), "GOX_CACHE="+filepath.Join(b.TempDir(), "cache"), "GOWORK=", "GOFLAGS=", "GOTOOLCHAIN=local")
+	start := func(argv ...string) *exec.Cmd {
+		c := exec.Command(argv[0], argv[1:]...)
+		c.Dir, c.Env = dir, environ
+		return c
+	}
+	// Plain go works with what the profile proxy sets, so that only the way
+	// there differs. Its build fills the caches.
+	for _, name := range []string{"GOMODCACHE", "GOPROXY"} {
+		out, err := start(gox, "-p", "proxy", "env", name).Output()
+		if err != nil {
+			b.Fatal(err)
+		}
+		environ = append(environ, name+"="+strings.TrimSpace(string(out)))
+	}
+	environ = append(environ, "GOFLAGS=-mod=readonly")
+	if out, err := start("go", "build", "work").CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	wrappers := []struct {
+		name string
+		argv []string
+	}{
+		{"installed", []string{gox, "-p", "default"}},
+		{"installed-profile", []string{gox, "-p", "proxy"}},
+		{"release", []string{release, "-p", "default"}},
+		{"release-profile", []string{release, "-p", "proxy"}},
+		{"direnv", []string{"direnv", "exec", dir, "go"}},
+		{"mise", []string{"mise", "exec", "--", "go"}},
+	}
+	for _, args := range [][]string{{"version"}, {"env", "GOPROXY"}, {"build", "work"}} {
+		for _, w := range wrappers {
+			if _, err := exec.LookPath(w.argv[0]); err != nil {
+				continue // not installed
+			}
+			b.Run(args[0]+"/"+w.name, func(b *testing.B) {
+				pairs := b.N
+				if args[0] == "build" {
+					pairs = min(pairs, 10) // about a second each
+				}
+				compare(b, pairs,
+					func() *exec.Cmd { return start(append([]string{"go"}, args...)...) },
+					func() *exec.Cmd { return start(slices.Concat(w.argv, args)...) })
+			})
+		}
+	}
+}
+
+// compare runs the two in turn.
+func compare(b *testing.B, pairs int, plain, wrapped func() *exec.Cmd) {
+	var plains, wrappeds, ratios []float64
+	for range pairs {
+		p, w := elapsed(b, plain()), elapsed(b, wrapped())
+		plains, wrappeds, ratios = append(plains, p), append(wrappeds, w), append(ratios, w/p)
+	}
+	b.ReportMetric(0, "ns/op") // of no meaning here
+	b.ReportMetric(median(plains), "plain-ms")
+	b.ReportMetric(median(wrappeds), "wrapped-ms")
+	b.ReportMetric(median(wrappeds)-median(plains), "added-ms")
+	b.ReportMetric(median(ratios), "ratio")
+}
+
+func elapsed(b *testing.B, c *exec.Cmd) float64 {
+	began := time.Now()
+	if err := c.Run(); err != nil {
+		b.Fatalf("%s: %v", c, err)
+	}
+	return float64(time.Since(began).Microseconds()) / 1000
+}
+
+func median(all []float64) float64 {
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
+// assembleEtcd returns a workspace made of etcd's modules as published.
+func assembleEtcd(tb testing.TB) string {
+	tb.Helper()
+	if testing.Short() {
+		tb.Skip("-short: this downloads etcd's modules")
+	}
+	dir := filepath.Join(tb.TempDir(), "etcd")
+	script, err := filepath.Abs("../testscripts/etcd.sh")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if out, err := exec.Command("sh", script, dir).CombinedOutput(); err != nil {
+		tb.Fatalf("%v\n%s", err, out)
+	}
+	return dir
+}
