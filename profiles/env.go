@@ -98,6 +98,9 @@ type Env struct {
 func (p *Profile) Env(in Inputs) (*Env, Problems) {
 	b := &builder{Profile: p, in: in, env: &Env{environ: in.Environ, decided: map[string][]Setting{}}}
 	b.home()
+	if b.problems != nil {
+		return b.env, b.problems
+	}
 	b.overrides()
 	if v := p.value("clean"); v != nil && v.raw == true {
 		origin := v.origin()
