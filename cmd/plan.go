@@ -137,6 +137,9 @@ func (g *gox) plan(ctx context.Context, dir string, install bool) (*plan, error)
 	if err := g.apply(pl); err != nil {
 		return nil, err
 	}
+	if pl.go_.GOROOT == "" && pl.go_.Path != "" {
+		pl.env.Add(profiles.Setting{Name: shimVariable, Value: pl.go_.Path, Origin: profiles.Origin{Layer: profiles.Flag, Key: "a guard against running in circles"}})
+	}
 	if toolchain != nil {
 		pl.env.Add(profiles.Setting{Name: "GOTOOLCHAIN", Value: "local", Origin: *toolchain})
 		pl.env.Add(profiles.Setting{Name: "GOROOT", Unset: true, Origin: *toolchain})
@@ -199,7 +202,7 @@ func (g *gox) chooseGo(ctx context.Context, pl *plan, install bool) (*profiles.O
 	}
 	switch {
 	case asked == "" || asked == "local":
-		path, err := gocmd.Find(g.getenv("PATH"), g.Executable)
+		path, err := g.find()
 		if err != nil {
 			return nil, err
 		}
@@ -234,6 +237,22 @@ func (g *gox) chooseGo(ctx context.Context, pl *plan, install bool) (*profiles.O
 	return &chosen, nil
 }
 
+// shimVariable names the go that stands in no GOROOT, such as a version
+// manager's script, that gox has just become. If that script runs gox in turn,
+// the search goes on behind it, and not for ever.
+const shimVariable = "GOX_SHIM"
+
+// find returns the first go in PATH that is not gox.
+func (g *gox) find() (string, error) {
+	dirs := filepath.SplitList(g.getenv("PATH"))
+	if shim := g.getenv(shimVariable); shim != "" {
+		if i := slices.Index(dirs, filepath.Dir(shim)); i >= 0 {
+			dirs = dirs[i+1:]
+		}
+	}
+	return gocmd.Find(strings.Join(dirs, string(filepath.ListSeparator)), g.Executable)
+}
+
 // obey takes the go that GOX_GO names.
 func (g *gox) obey(pl *plan, path string) error {
 	path = absolute(path, g.Dir)
@@ -241,7 +260,7 @@ func (g *gox) obey(pl *plan, path string) error {
 	if err != nil {
 		return &exitError{127, fmt.Errorf("GOX_GO=%s: no such file\n\tset it to the path of a go command, or unset it", path)}
 	}
-	if self, err := os.Stat(g.Executable); err == nil && os.SameFile(info, self) {
+	if self, err := os.Stat(g.Executable); path == g.getenv(shimVariable) || err == nil && os.SameFile(info, self) {
 		return &exitError{127, fmt.Errorf("GOX_GO=%s: that is gox itself\n\tset it to the path of a go command, or unset it", path)}
 	}
 	pl.go_ = gocmd.At(path)

@@ -249,7 +249,7 @@ func (g *gox) check(set *profiles.Set, names []string) (profiles.Problems, error
 		names = slices.Compact(names)
 	}
 	pl := &plan{set: set, dir: g.Dir}
-	if path, err := gocmd.Find(g.getenv("PATH"), g.Executable); err == nil {
+	if path, err := g.find(); err == nil {
 		pl.go_ = gocmd.At(path)
 	}
 	here := pl.go_

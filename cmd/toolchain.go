@@ -80,7 +80,7 @@ func (g *gox) toolchains() (*gocmd.Toolchains, error) {
 func (g *gox) fetching(pl *plan, store *gocmd.Toolchains) (stop func(), err error) {
 	if path := g.getenv("GOX_GO"); path != "" {
 		store.Go = absolute(path, g.Dir)
-	} else if path, err := gocmd.Find(g.getenv("PATH"), g.Executable); err == nil {
+	} else if path, err := g.find(); err == nil {
 		store.Go = path
 	}
 	by := *pl // what the profile says of the go in hand, not of the one to come
