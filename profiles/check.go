@@ -20,7 +20,7 @@ func (v *Value) check() Problems {
 		if i := strings.LastIndexByte(section, '.'); i >= 0 {
 			section, name = section[:i], section[i+1:]
 		}
-		if section == "" || name == "" || strings.ContainsAny(v.Key, "=\n\x00") {
+		if section == "" || name == "" || strings.ContainsAny(name, "= ") || strings.ContainsAny(section, "\n\x00") {
 			fault("is no git configuration key", `write section.key, or url."BASE".insteadOf`)
 		}
 		if strings.ContainsRune(value, 0) {

@@ -204,13 +204,21 @@ func harmlessFlag(word string) bool {
 	if name == "ldflags" {
 		_, value, _ := strings.Cut(word, "=")
 		inner, err := SplitGOFLAGS(value, "")
-		for i, f := range inner {
-			definition := i > 0 && inner[i-1] == "-X"
-			if !definition && !oneOf(f, "-s", "-w", "-X") && !strings.HasPrefix(f, "-X=") && f != "-buildid=" {
+		defines := false
+		for _, f := range inner {
+			switch {
+			case defines:
+				if strings.HasPrefix(f, "-") {
+					return false
+				}
+				defines = false
+			case f == "-X":
+				defines = true
+			case !oneOf(f, "-s", "-w", "-buildid=") && !strings.HasPrefix(f, "-X="):
 				return false
 			}
 		}
-		return err == nil
+		return err == nil && !defines
 	}
 	return oneOf(name, "a", "asan", "bench", "benchtime", "buildmode", "buildvcs", "count", "cover", "covermode",
 		"coverpkg", "cpu", "failfast", "fullpath", "installsuffix", "json", "linkshared", "list", "modcacherw",
