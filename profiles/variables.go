@@ -73,8 +73,8 @@ func Misspelt(environ []string) []Misspelling {
 		if !strings.HasPrefix(bare, "GO") && !strings.HasPrefix(bare, "CGO") || strings.HasPrefix(bare, "GOX") || known(name) {
 			continue
 		}
-		if oneOf(name, "GO_ENV", "GO_LDFLAGS", "GO_GCFLAGS") {
-			continue // web frameworks' own, and those of go's make.bash
+		if name == "GO_ENV" {
+			continue // a web framework's own
 		}
 		for _, v := range names {
 			if told(v) {
@@ -82,7 +82,7 @@ func Misspelt(environ []string) []Misspelling {
 			}
 			// One letter off is a slip in a long name; in a short one (GOGC,
 			// GOOS, GOARM) it is as likely another variable.
-			if b := bareName(v); b == bare || len(b) >= 6 && b[0] == bare[0] && distance(b, bare) == 1 {
+			if bareName(v) == bare || len(v) >= 6 && v[0] == bare[0] && distance(v, strings.ToUpper(name)) == 1 {
 				found = append(found, Misspelling{name, v})
 				break
 			}
