@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/mod/modfile"
+
+	"example.com/gox/internal/redact"
 )
 
 // A Layer is a place that a variable's value can come from. A lower one
@@ -57,7 +59,7 @@ func (o Origin) String() string {
 }
 
 func (v *Value) origin() Origin {
-	return Origin{Layer: InProfile, Pos: v.Pos, Profile: v.Profile, Key: v.Key}
+	return Origin{Layer: InProfile, Pos: v.Pos, Profile: v.Profile, Key: redact.Text(v.Key)}
 }
 
 // A Setting is one value of one variable from one place.
@@ -66,6 +68,16 @@ type Setting struct {
 	Value  string
 	Unset  bool // the variable is taken out of the environment
 	Origin Origin
+}
+
+// Shown returns the value as it may be shown: a secret is masked, which the
+// name of the variable gives away or, as git's http.extraHeader, the key that
+// sets it.
+func (s Setting) Shown() string {
+	if value := redact.Variable(s.Origin.Key, s.Value); value == redact.Mask {
+		return value
+	}
+	return redact.Variable(s.Name, s.Value)
 }
 
 // Inputs are what a profile meets: the process that gox was started as, and

@@ -24,7 +24,8 @@ type Danger struct {
 
 func (d Danger) String() string {
 	v := d.Value
-	return fmt.Sprintf("%s [profile.%s] %s = %s: %s", v.Pos, v.Profile, redact.Text(v.Key), redact.Variable(v.Key, v.String()), redact.Text(d.Why))
+	text := fmt.Sprintf("%s [profile.%s] %s = %s: %s", v.Pos, v.Profile, redact.Text(v.Key), redact.Variable(v.Key, v.String()), redact.Text(d.Why))
+	return strings.ReplaceAll(text, "\n", `\n`) // one line, lest a value look like another setting
 }
 
 // Dangers returns the settings of project files that are in force in p and
@@ -245,13 +246,15 @@ func dangerousVariable(name string) string {
 		}
 		return "configures go beyond which platform it builds for"
 	case oneOf(name, "PATH", "HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "SHELL", "ENV", "BASH_ENV", "IFS",
-		"PATHEXT", "COMSPEC", "SYSTEMROOT", "WINDIR", "ZDOTDIR", "PROMPT_COMMAND", "DEVELOPER_DIR", "SDKROOT", "TMPDIR", "TEMP", "TMP", "NETRC", "EDITOR", "VISUAL", "PAGER", "LESSOPEN", "LESSCLOSE", "BROWSER",
+		"PATHEXT", "COMSPEC", "SYSTEMROOT", "WINDIR", "ZDOTDIR", "PROMPT_COMMAND", "SHELLOPTS", "BASHOPTS", "PS4", "DEVELOPER_DIR", "SDKROOT", "TMPDIR", "TEMP", "TMP", "NETRC", "EDITOR", "VISUAL", "PAGER", "LESSOPEN", "LESSCLOSE", "BROWSER",
 		"AS", "LD", "NM", "RANLIB", "STRIP", "OBJCOPY", "CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH",
 		"OBJC_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH", "CCC_OVERRIDE_OPTIONS", "GCONV_PATH", "GLIBC_TUNABLES", "MAKEFLAGS",
 		"NODE_OPTIONS", "JAVA_TOOL_OPTIONS", "RUBYOPT", "RUBYLIB", "CLASSPATH"):
 		return "decides which programs run or what they load"
 	case has("LD_", "DYLD_", "BASH_", "GCC_", "COLLECT_", "PKG_CONFIG", "PYTHON", "PERL", "XDG_", "CCACHE_", "DISTCC_"):
 		return "decides which programs run or what they load"
+	case has("ASDF_", "MISE_", "RTX_"):
+		return "decides which go a version manager runs"
 	case has("GIT_", "SSH_", "HG", "SVN_", "FOSSIL_", "BZR_", "GNUPG", "GPG_"):
 		return "configures a version control tool"
 	case has("SSL_CERT_", "SSLKEYLOGFILE", "CURL_", "OPENSSL_"):
