@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -83,12 +84,18 @@ func (g *gox) fetching(pl *plan, store *gocmd.Toolchains) (stop func(), err erro
 	} else if path, err := g.find(); err == nil {
 		store.Go = path
 	}
-	by := *pl // what the profile says of the go in hand, not of the one to come
-	by.go_ = gocmd.At(store.Go)
-	if err := g.apply(&by); err != nil {
+	// Only what decides about sources matters for fetching: what the profile says
+	// of the main module must hold for the go to come, not for this one.
+	by := *pl
+	by.go_ = gocmd.Go{Path: store.Go, GOROOT: gocmd.At(store.Go).GOROOT}
+	env, problems := pl.profile.Env(g.inputs(&by))
+	problems = slices.DeleteFunc(problems, func(p *profiles.Problem) bool {
+		return slices.Contains([]string{"modfile", "gowork", "mod", "goflags"}, p.Key)
+	})
+	if err := problems.Err(); err != nil {
 		return nil, err
 	}
-	store.Env = by.env.Environ()
+	store.Env = env.Environ()
 	if !g.interactive() {
 		return func() {}, nil
 	}
