@@ -78,9 +78,12 @@ func TestScript(t *testing.T) {
 	testscript.Run(t, params(t, "testdata/script", goPath))
 }
 
-// Nobody can tell gox from go, on the oldest and on the newest one.
+// fidelityVersions are the oldest and the newest go.
+var fidelityVersions = []string{"1.18", "1.27"}
+
+// Nobody can tell gox from go.
 func TestFidelity(t *testing.T) {
-	for _, v := range []string{"1.18", "1.27"} {
+	for _, v := range fidelityVersions {
 		t.Run("go"+v, func(t *testing.T) {
 			t.Parallel()
 			testscript.Run(t, params(t, "testdata/script/fidelity", gotest.Toolchain(t, v)))
