@@ -69,6 +69,9 @@ func (g *gox) cacheList(c *cli.Context) error {
 	if _, err := arguments(c, 0, 0); err != nil {
 		return err
 	}
+	if err := g.cacheDir(); err != nil {
+		return err
+	}
 	entries, err := g.modcaches().List(c.Context)
 	if err != nil {
 		return err
@@ -117,7 +120,9 @@ func (g *gox) cachePath(c *cli.Context) error {
 	if pl.cache.Mode == profiles.Fresh && !pl.pinned {
 		return errors.New("a fresh module cache has no path before its run\n\tgox -p " + pl.profile.Name + " env GOMODCACHE")
 	}
-	g.foreseeCache(pl)
+	if err := g.foreseeCache(pl); err != nil {
+		return &exitError{exitUsage, err}
+	}
 	said, err := g.ask(c.Context, pl)
 	if err != nil {
 		return err
@@ -140,6 +145,9 @@ func (g *gox) cachePrune(c *cli.Context) error {
 	unused, err := parseAge(c.String("unused-for"))
 	if err != nil {
 		return usagef("cache prune --unused-for: %v\n\tgox cache prune --unused-for 30d", err)
+	}
+	if err := g.cacheDir(); err != nil {
+		return err
 	}
 	removed, err := g.modcaches().Prune(c.Context, modcache.PruneOptions{UnusedFor: unused, DryRun: c.Bool("dry-run")})
 	if err != nil {
@@ -169,6 +177,9 @@ func parseAge(s string) (time.Duration, error) {
 func (g *gox) cacheRemove(c *cli.Context) error {
 	keys, err := arguments(c, 1, -1)
 	if err != nil {
+		return err
+	}
+	if err := g.cacheDir(); err != nil {
 		return err
 	}
 	var failed []error
@@ -210,6 +221,9 @@ func (g *gox) unknownCache(c *cli.Context, key string, err error) error {
 func (g *gox) cacheVerify(c *cli.Context) error {
 	keys, err := arguments(c, 0, -1)
 	if err != nil {
+		return err
+	}
+	if err := g.cacheDir(); err != nil {
 		return err
 	}
 	if len(keys) == 0 {

@@ -9,7 +9,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"example.com/gox/internal/gocmd"
-	"example.com/gox/internal/redact"
 	"example.com/gox/profiles"
 )
 
@@ -74,7 +73,9 @@ func (g *gox) explain(c *cli.Context) error {
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
-	g.foreseeCache(pl)
+	if err := g.foreseeCache(pl); err != nil {
+		return &exitError{exitUsage, err}
+	}
 	e := explanation{
 		Profile: pl.profile.Name, Chosen: pl.chosen, Go: pl.go_.Path, GoVersion: pl.go_.Version,
 		Misspelt: profiles.Misspelt(g.Environ), Warnings: pl.caution,
@@ -111,16 +112,16 @@ func (g *gox) ask(ctx context.Context, pl *plan) (map[string]string, error) {
 // where go knows the variable.
 func explainOne(env *profiles.Env, name string, said map[string]string) variable {
 	counts := env.Lookup(name)
-	value, ok := said[name]
-	if !ok {
-		value = counts.Value
+	effective := counts
+	if value, ok := said[name]; ok {
+		effective.Value = value
 	}
-	v := variable{Name: name, Value: redact.Variable(name, value), Origin: originOf(counts.Origin), text: counts.Origin.String()}
+	v := variable{Name: name, Value: effective.Shown(), Origin: originOf(counts.Origin), text: counts.Origin.String()}
 	for _, s := range env.History(name) {
 		if s == counts {
 			continue
 		}
-		v.Overrides = append(v.Overrides, override{redact.Variable(name, s.Value), s.Unset, originOf(s.Origin), s.Origin.String()})
+		v.Overrides = append(v.Overrides, override{s.Shown(), s.Unset, originOf(s.Origin), s.Origin.String()})
 	}
 	return v
 }
@@ -149,35 +150,38 @@ func telling(env *profiles.Env) []string {
 }
 
 // foreseeCache sets GOMODCACHE to what a run would use, and touches nothing.
-func (g *gox) foreseeCache(pl *plan) {
+func (g *gox) foreseeCache(pl *plan) error {
 	switch {
-	case pl.pinned:
+	case pl.pinned || pl.cache.Mode == profiles.Shared:
 	case pl.cache.Mode == profiles.Directory:
 		pl.setCache(pl.cache.Dir)
-	case pl.cache.Mode == profiles.Isolated && g.CacheDir != "":
+	case g.CacheDir == "":
+		return errNoCache
+	case pl.cache.Mode == profiles.Isolated:
 		pl.setCache(g.modcaches().Path(pl.cacheKey()))
-	case pl.cache.Mode == profiles.Fresh && g.CacheDir != "":
+	case pl.cache.Mode == profiles.Fresh:
 		pl.setCache(absolute("fresh/NEW/mod", g.CacheDir))
 	}
+	return nil
 }
 
 func (g *gox) printExplanation(e *explanation) {
 	by := ""
 	if e.Chosen != "" {
-		by = " (" + e.Chosen + ")"
+		by = " (" + g.plain(e.Chosen) + ")"
 	}
 	out := fmt.Sprintf("profile %s%s\ngo %s %s\n", e.Profile, by, e.Go, e.GoVersion)
 	for _, v := range e.Variables {
-		out += fmt.Sprintf("\n%s=%s\n\t%s\n", v.Name, shellQuote(v.Value), v.text)
+		out += fmt.Sprintf("\n%s=%s\n\t%s\n", v.Name, shellQuote(spell(v.Value, "")), g.plain(v.text))
 		for _, o := range v.Overrides {
-			value := shellQuote(o.Value)
+			value := shellQuote(spell(o.Value, ""))
 			if o.Unset {
 				value = "unset"
 			}
-			out += fmt.Sprintf("\toverrides %s, from %s\n", value, o.text)
+			out += fmt.Sprintf("\toverrides %s, from %s\n", value, g.plain(o.text))
 		}
 	}
-	fmt.Fprint(g.Stdout, g.shorten(out))
+	fmt.Fprint(g.Stdout, out)
 	for _, w := range e.Warnings {
 		g.report(w, 0)
 	}

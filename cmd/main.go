@@ -34,6 +34,9 @@ func Main(p *Process) int {
 		return 0
 	}
 	if err := g.enter(); err != nil {
+		if len(args) > 0 && isVerb(args[0]) {
+			return g.report(err, exitUsage)
+		}
 		return g.report(err, exitGox)
 	}
 	switch {

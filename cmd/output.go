@@ -8,7 +8,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"example.com/gox/internal/redact"
 	"example.com/gox/profiles"
@@ -69,11 +71,11 @@ func (p *Process) report(err error, otherwise int) int {
 		return exitInterrupted
 	}
 	var coder interface{ ExitCode() int }
-	if errors.As(err, &coder) {
+	if otherwise == exitGox && errors.As(err, &coder) {
 		otherwise = coder.ExitCode()
 	}
 	for _, fault := range faults(err) {
-		fmt.Fprintln(p.Stderr, "gox: "+p.shorten(redact.Text(fault.Error())))
+		fmt.Fprintln(p.Stderr, "gox: "+p.plain(redact.Text(fault.Error())))
 	}
 	return otherwise
 }
@@ -90,12 +92,42 @@ func faults(err error) []error {
 	return []error{err}
 }
 
-// shorten writes the paths below the working directory relative to it.
-func (p *Process) shorten(text string) string {
-	if p.Dir == "" || p.Dir == string(filepath.Separator) {
-		return text
+// plain makes text fit for people: paths below the directory that the user
+// stands in are written relative to it, and control characters, by which a
+// hostile file could hide from a terminal what it sets, are spelt out.
+func (p *Process) plain(text string) string {
+	dir := p.Shell + string(filepath.Separator)
+	if filepath.IsAbs(p.Shell) && p.Shell != string(filepath.Separator) {
+		var b strings.Builder
+		for {
+			before, after, found := strings.Cut(text, dir)
+			b.WriteString(before)
+			if !found {
+				break
+			}
+			// Not in the middle of another path, and not a value: what stands
+			// in a file or in the environment is shown as it stands there.
+			if before != "" && !strings.ContainsRune("\n\t (", rune(before[len(before)-1])) || strings.HasSuffix(before, "= ") {
+				b.WriteString(dir)
+			}
+			text = after
+		}
+		text = b.String()
 	}
-	return strings.ReplaceAll(text, p.Dir+string(filepath.Separator), "")
+	return spell(text, "\n\t")
+}
+
+// spell spells out the control characters of text that are not among allowed.
+func spell(text, allowed string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.In(r, unicode.Cc, unicode.Cf) && !strings.ContainsRune(allowed, r) {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // printJSON writes v to stdout, indented.
@@ -121,6 +153,11 @@ func (p *Process) interactive() bool {
 
 // table writes rows in columns, two blanks apart, without blanks at the end.
 func table(w io.Writer, rows [][]string) {
+	for _, row := range rows {
+		for i, cell := range row {
+			row[i] = spell(cell, "")
+		}
+	}
 	var widths []int
 	for _, row := range rows {
 		for i, cell := range row {

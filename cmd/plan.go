@@ -46,22 +46,37 @@ func (g *gox) load(dir string) (*profiles.Set, error) {
 // names returns the profiles asked for, and what asked.
 func (g *gox) names(set *profiles.Set) ([]string, string, error) {
 	asked, by := g.opts.profiles, "-p"
-	if len(asked) == 0 {
-		asked, by = []string{g.getenv("GOX_PROFILE")}, "GOX_PROFILE"
+	if fromEnv := g.getenv("GOX_PROFILE"); asked == nil && fromEnv != "" {
+		asked, by = []string{fromEnv}, "GOX_PROFILE"
+	}
+	if asked == nil {
+		name, pos, err := set.Default()
+		return []string{name}, pos.String(), err
 	}
 	var names []string
 	for _, list := range asked {
 		for _, name := range strings.Split(list, ",") {
-			if name = strings.TrimSpace(name); name != "" {
-				names = append(names, name)
+			if name = strings.TrimSpace(name); name == "" {
+				return nil, "", fmt.Errorf("%s %q: a name is missing\n\tsee them all with: gox profile list", by, list)
 			}
+			names = append(names, name)
 		}
 	}
-	if names != nil {
-		return names, by, nil
+	return names, by, nil
+}
+
+// resolve returns the profile asked for, and what asked.
+func (g *gox) resolve(set *profiles.Set) (*profiles.Profile, string, error) {
+	names, by, err := g.names(set)
+	if err != nil {
+		return nil, "", err
 	}
-	name, pos, err := set.Default()
-	return []string{name}, pos.String(), err
+	profile, err := set.Resolve(names...)
+	var p *profiles.Problem
+	if errors.As(err, &p) && p.Pos.File == "" && by != "-p" {
+		err = fmt.Errorf("%s: %w", by, err)
+	}
+	return profile, by, err
 }
 
 func (g *gox) trust() profiles.Trust {
@@ -69,6 +84,15 @@ func (g *gox) trust() profiles.Trust {
 		return profiles.Trust{}
 	}
 	return profiles.Trust{Dir: filepath.Join(g.StateDir, "allow")}
+}
+
+// foreign is the problem of a file that is somebody else's.
+func foreign(f *profiles.File) *profiles.Problem {
+	return &profiles.Problem{
+		Pos:  profiles.Position{File: f.Path},
+		Text: fmt.Sprintf("it or its directory belongs to somebody else (user id %d)", f.Owner),
+		Mend: "read it, then allow it with: gox profile allow " + shellQuote(f.Path),
+	}
 }
 
 // checkTrust refuses a file that is somebody else's, and the settings of a
@@ -79,11 +103,7 @@ func (g *gox) checkTrust(set *profiles.Set, profile *profiles.Profile) error {
 	for _, f := range set.Project() {
 		allowed[f.Path] = f.Owner < 0 && len(f.Dangers()) == 0 || trust.Allowed(f)
 		if f.Owner >= 0 && !allowed[f.Path] {
-			return &profiles.Problem{
-				Pos:  profiles.Position{File: f.Path},
-				Text: fmt.Sprintf("it or its directory belongs to somebody else (user id %d)", f.Owner),
-				Mend: "read it, then allow it with: gox profile allow " + shellQuote(f.Path),
-			}
+			return foreign(f)
 		}
 	}
 	refused := map[string]*profiles.Problem{}
@@ -118,11 +138,7 @@ func (g *gox) plan(ctx context.Context, dir string, install bool) (*plan, error)
 	if err != nil {
 		return nil, err
 	}
-	names, by, err := g.names(set)
-	if err != nil {
-		return nil, err
-	}
-	profile, err := set.Resolve(names...)
+	profile, by, err := g.resolve(set)
 	if err != nil {
 		return nil, err
 	}
@@ -230,6 +246,9 @@ func (g *gox) chooseGo(ctx context.Context, pl *plan, install bool) (*profiles.O
 		}
 		toolchain, err = g.fetchOne(ctx, pl, store, asked)
 	}
+	if err != nil && chosen.Layer == profiles.InProfile {
+		err = fmt.Errorf("%s: %w", chosen, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -274,8 +293,22 @@ func exe(name string) string {
 	return name
 }
 
+// errNoCache tells that gox has no place for what it downloads.
+var errNoCache = errors.New("no cache directory is known\n\tset HOME, XDG_CACHE_HOME or GOX_CACHE")
+
 // modcaches is the store of gox's own module caches.
 func (g *gox) modcaches() modcache.Store { return modcache.Store{Root: g.CacheDir} }
+
+// cacheDir returns an error where the verbs cannot use gox's cache directory.
+func (g *gox) cacheDir() error {
+	if g.CacheDir == "" {
+		return &exitError{exitUsage, errNoCache}
+	}
+	if info, err := os.Stat(g.CacheDir); err == nil && !info.IsDir() {
+		return &exitError{exitUsage, fmt.Errorf("%s: not a directory\n\tmove that file away, or set GOX_CACHE to another directory", g.CacheDir)}
+	}
+	return nil
+}
 
 // cacheKey names the plan's isolated cache.
 func (pl *plan) cacheKey() string { return modcache.Key(pl.cache.Name, pl.cache.Sources) }

@@ -16,7 +16,8 @@ type Process struct {
 	Environ    []string
 	Executable string // gox itself, "" where unknown
 	UID        int    // -1 where there are none
-	Dir        string // the working directory, absolute, "" where it is gone
+	Dir        string // the working directory, absolute, "" where it is gone; -C moves it
+	Shell      string // the working directory of the caller, who reads relative paths from there
 
 	// The user's directories. "" where the environment names none.
 	Home, ConfigDir, CacheDir, StateDir string
@@ -33,6 +34,7 @@ func System() *Process {
 	// Without a directory or an executable gox can still run go.
 	p.Executable, _ = os.Executable()
 	p.Dir, _ = os.Getwd()
+	p.Shell = p.Dir
 	p.Home, _ = os.UserHomeDir()
 	p.ConfigDir, _ = os.UserConfigDir()
 	if dir := p.getenv("GOX_CACHE"); dir != "" {

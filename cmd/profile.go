@@ -113,7 +113,7 @@ func (g *gox) profileList(c *cli.Context) error {
 	type row struct {
 		Name        string `json:"name"`
 		Description string `json:"description,omitempty"`
-		File        string `json:"file"`
+		File        string `json:"file,omitempty"`
 		Line        int    `json:"line,omitempty"`
 		InForce     bool   `json:"inForce,omitempty"`
 		Error       string `json:"error,omitempty"`
@@ -124,9 +124,9 @@ func (g *gox) profileList(c *cli.Context) error {
 		r := row{Name: name, InForce: slices.Contains(asked, name)}
 		profile, err := set.Resolve(name)
 		if err != nil {
-			r.Error = err.Error()
+			r.Error = redact.Text(err.Error())
 		} else {
-			r.Description = profile.Description()
+			r.Description = redact.Text(profile.Description())
 			r.File, r.Line = profile.Pos().File, profile.Pos().Line
 		}
 		mark := " "
@@ -139,7 +139,7 @@ func (g *gox) profileList(c *cli.Context) error {
 			description, _, _ = strings.Cut(r.Error, "\n")
 		}
 		place := profiles.Position{File: r.File, Line: r.Line}
-		lines = append(lines, []string{mark + " " + name, g.shorten(place.String()), g.shorten(redact.Text(description))})
+		lines = append(lines, []string{mark + " " + name, g.plain(place.String()), g.plain(description)})
 	}
 	if c.Bool("json") {
 		return g.printJSON(rows)
@@ -157,12 +157,10 @@ func (g *gox) profileShow(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(names) == 0 {
-		if names, _, err = g.names(set); err != nil {
-			return &exitError{exitUsage, err}
-		}
+	if len(names) > 0 {
+		g.opts.profiles = names
 	}
-	profile, err := set.Resolve(names...)
+	profile, _, err := g.resolve(set)
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
@@ -174,9 +172,10 @@ func (g *gox) profileShow(c *cli.Context) error {
 	settings := []setting{}
 	var rows [][]string
 	for _, v := range profile.Values() {
-		s := setting{v.Key, redact.Variable(v.Key, v.String()), origin{profiles.InProfile.String(), v.Pos.File, v.Pos.Line, v.Profile, v.Key}}
+		key := redact.Text(v.Key)
+		s := setting{key, redact.Variable(v.Key, v.String()), origin{profiles.InProfile.String(), v.Pos.File, v.Pos.Line, v.Profile, key}}
 		settings = append(settings, s)
-		rows = append(rows, []string{s.Key, "= " + shellQuote(s.Value), "# " + g.shorten(v.Pos.String()) + " [profile." + v.Profile + "]"})
+		rows = append(rows, []string{s.Key, "= " + shellQuote(s.Value), "# " + g.plain(v.Pos.String()) + " [profile." + v.Profile + "]"})
 	}
 	if c.Bool("json") {
 		return g.printJSON(map[string]any{"name": profile.Name, "settings": settings})
@@ -199,7 +198,10 @@ func (g *gox) profileCheck(c *cli.Context) error {
 	if err != nil {
 		var ps profiles.Problems
 		var p *profiles.Problem
+		var exit *exitError
 		switch {
+		case errors.As(err, &exit):
+			return err
 		case errors.As(err, &ps):
 			found = append(found, ps...)
 		case errors.As(err, &p):
@@ -210,14 +212,14 @@ func (g *gox) profileCheck(c *cli.Context) error {
 	}
 	if c.Bool("json") {
 		for _, p := range found {
-			p.Text, p.Mend = redact.Text(p.Text), redact.Text(p.Mend)
+			p.Key, p.Text, p.Mend = redact.Text(p.Key), redact.Text(p.Text), redact.Text(p.Mend)
 		}
 		if err := g.printJSON(append(profiles.Problems{}, found...)); err != nil {
 			return err
 		}
 	} else {
 		for _, p := range found {
-			fmt.Fprintln(g.Stdout, g.shorten(redact.Text(p.Error())))
+			fmt.Fprintln(g.Stdout, g.plain(redact.Text(p.Error())))
 		}
 	}
 	if found.Err() != nil {
@@ -232,8 +234,14 @@ func (g *gox) check(set *profiles.Set, names []string) (profiles.Problems, error
 	var found profiles.Problems
 	if name, pos, err := set.Default(); err != nil {
 		return nil, err
-	} else if _, err := set.Resolve(name); err != nil {
-		found = append(found, &profiles.Problem{Pos: pos, Key: "default", Text: err.Error()})
+	} else if _, err := set.Resolve(name); pos.File != "" && err != nil {
+		var p *profiles.Problem
+		if !errors.As(err, &p) {
+			return nil, err
+		}
+		if p.Pos.File == "" {
+			found = append(found, &profiles.Problem{Pos: pos, Key: "default", Text: p.Text, Mend: p.Mend})
+		}
 	}
 	if len(names) == 0 {
 		files, err := set.All()
@@ -260,6 +268,9 @@ func (g *gox) check(set *profiles.Set, names []string) (profiles.Problems, error
 			if !errors.As(err, &p) {
 				return nil, err
 			}
+			if p.Pos.File == "" {
+				return nil, &exitError{exitUsage, err} // there is no such profile
+			}
 			found = append(found, p)
 			continue
 		}
@@ -273,14 +284,25 @@ func (g *gox) check(set *profiles.Set, names []string) (profiles.Problems, error
 	}
 	trust := g.trust()
 	for _, f := range set.Project() {
+		if trust.Allowed(f) {
+			continue
+		}
+		if f.Owner >= 0 {
+			found = append(found, foreign(f))
+		}
 		for _, d := range f.Dangers() {
-			if !trust.Allowed(f) {
-				v := d.Value
-				found = append(found, &profiles.Problem{Pos: v.Pos, Profile: v.Profile, Key: v.Key, Warning: true, Text: d.Why, Mend: "it takes effect after: gox profile allow"})
-			}
+			v := d.Value
+			found = append(found, &profiles.Problem{Pos: v.Pos, Profile: v.Profile, Key: v.Key, Warning: true, Text: d.Why, Mend: "it takes effect after: gox profile allow"})
 		}
 	}
-	return found, nil
+	// What a profile inherits is a problem of each that extends it.
+	var once profiles.Problems
+	for _, p := range found {
+		if !slices.ContainsFunc(once, func(q *profiles.Problem) bool { return *p == *q }) {
+			once = append(once, p)
+		}
+	}
+	return once, nil
 }
 
 func (g *gox) profileInit(c *cli.Context) error {
@@ -309,7 +331,7 @@ func (g *gox) profileInit(c *cli.Context) error {
 	path := filepath.Join(g.Dir, profiles.FileName)
 	if c.Bool("user") {
 		if g.ConfigDir == "" {
-			return errors.New("there is no configuration directory\n\tset HOME or XDG_CONFIG_HOME")
+			return usagef("there is no configuration directory\n\tset HOME or XDG_CONFIG_HOME")
 		}
 		path = filepath.Join(g.ConfigDir, "gox", profiles.FileName)
 		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
@@ -391,7 +413,7 @@ func (g *gox) profileAllow(c *cli.Context, allow bool) error {
 	for _, r := range results {
 		fmt.Fprintf(g.Stdout, "%s %s\n", word, r.File)
 		for _, s := range r.Settings {
-			fmt.Fprintf(g.Stdout, "\t%s\n", g.shorten(s))
+			fmt.Fprintf(g.Stdout, "\t%s\n", g.plain(s))
 		}
 	}
 	return nil

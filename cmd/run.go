@@ -33,7 +33,7 @@ func (g *gox) wrap(args []string) error {
 	case profiles.Isolated:
 		for _, source := range pl.cache.Sources {
 			name, value, _ := strings.Cut(source, "=")
-			info[name] = redact.Variable(name, value)
+			info[redact.Text(name)] = redact.Variable(name, value)
 		}
 		dir, err := g.modcaches().Use(pl.cacheKey(), info)
 		if err != nil {
@@ -81,7 +81,9 @@ func (g *gox) runFresh(ctx context.Context, pl *plan, args []string, info map[st
 
 // show is -n: the command on stdout, and nothing done.
 func (g *gox) show(pl *plan, argv []string) error {
-	g.foreseeCache(pl)
+	if err := g.foreseeCache(pl); err != nil {
+		return err
+	}
 	if pl.missing != "" {
 		fmt.Fprintf(g.Stderr, "gox: go %s is not installed; a run would install it first\n", pl.missing)
 	}
@@ -108,7 +110,7 @@ func (pl *plan) command(argv []string) string {
 		if s.Unset {
 			unset = append(unset, "-u", s.Name)
 		} else {
-			set = append(set, s.Name+"="+shellQuote(redact.Variable(s.Name, s.Value)))
+			set = append(set, s.Name+"="+shellQuote(s.Shown()))
 		}
 	}
 	words := set

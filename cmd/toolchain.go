@@ -71,9 +71,17 @@ toolchain line having a say.
 // toolchains is gox's store of them, without the means to fetch.
 func (g *gox) toolchains() (*gocmd.Toolchains, error) {
 	if g.CacheDir == "" {
-		return nil, errors.New("no directory for toolchains\n\tset HOME, XDG_CACHE_HOME or GOX_CACHE")
+		return nil, errNoCache
 	}
 	return &gocmd.Toolchains{Dir: filepath.Join(g.CacheDir, "toolchain")}, nil
+}
+
+// ownToolchains is toolchains for the verbs.
+func (g *gox) ownToolchains() (*gocmd.Toolchains, error) {
+	if err := g.cacheDir(); err != nil {
+		return nil, err
+	}
+	return g.toolchains()
 }
 
 // fetching gives the store the means to fetch: a go, and the environment of
@@ -138,7 +146,7 @@ func (g *gox) toolchainList(c *cli.Context) error {
 	if _, err := arguments(c, 0, 0); err != nil {
 		return err
 	}
-	store, err := g.toolchains()
+	store, err := g.ownToolchains()
 	if err != nil {
 		return err
 	}
@@ -197,11 +205,7 @@ func (g *gox) planSources() (*plan, error) {
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
-	names, by, err := g.names(set)
-	if err != nil {
-		return nil, &exitError{exitUsage, err}
-	}
-	profile, err := set.Resolve(names...)
+	profile, by, err := g.resolve(set)
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
@@ -245,7 +249,7 @@ func (g *gox) toolchainInstall(c *cli.Context) error {
 			return &exitError{exitUsage, err}
 		}
 	}
-	store, err := g.toolchains()
+	store, err := g.ownToolchains()
 	if err != nil {
 		return err
 	}
@@ -294,7 +298,7 @@ func (g *gox) toolchainRemove(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	store, err := g.toolchains()
+	store, err := g.ownToolchains()
 	if err != nil {
 		return err
 	}
@@ -323,7 +327,7 @@ func (g *gox) toolchainPath(c *cli.Context) error {
 	if !profiles.IsGoVersion(args[0]) {
 		return usagef("toolchain path: %q is no Go version\n\tgox toolchain list", args[0])
 	}
-	store, err := g.toolchains()
+	store, err := g.ownToolchains()
 	if err != nil {
 		return err
 	}
@@ -347,7 +351,7 @@ func (g *gox) toolchainWhich(c *cli.Context) error {
 	}
 	pl, err := g.plan(c.Context, g.Dir, false)
 	if err != nil {
-		return err
+		return &exitError{exitUsage, err}
 	}
 	if pl.missing != "" {
 		return fmt.Errorf("go %s is not installed yet\n\tgox toolchain install %s", pl.missing, pl.missing)
