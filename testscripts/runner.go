@@ -1,0 +1,370 @@
+package testscripts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/version"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"example.com/gox/internal/gocmd"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// A Runner runs scripts against one go command. It may be used for several
+// scripts at once.
+type Runner struct {
+	// Go is the go command under test, an absolute path.
+	Go string
+	// Version is that of Go, as in "go1.22.12". If "", Go's place or Go itself
+	// tells.
+	Version string
+	// GOCACHE is the build cache, shared by all scripts and versions: an
+	// absolute path. If "", each run has one of its own, and so compiles the
+	// standard library where it builds a program.
+	GOCACHE string
+	// Environ is the environment of the caller, of which scripts see only PATH
+	// and, on Windows, what programs need there to start.
+	Environ []string
+	// Dir holds the work directories. If "", the system's directory for
+	// temporary files does.
+	Dir string
+	// Keep leaves the work directories behind.
+	Keep bool
+	// Verbose makes the transcript show all of a script, not only the phase
+	// that failed.
+	Verbose bool
+	// Timeout is how long one script may take. Zero is two minutes.
+	Timeout time.Duration
+}
+
+// A Result is what one script said about one go.
+type Result struct {
+	Script  *Script
+	Version string // of the go under test, as in "go1.22.12"
+	// Err is nil where everything was as the script says, and where there was
+	// nothing to run.
+	Err error
+	// Skipped says why the script did not run, "" where it did: it has no
+	// claim that applies to this go, or says itself that it cannot run here.
+	Skipped    string
+	Transcript string
+	Requests   []string // all requests of the last phase of records, in order
+	Duration   time.Duration
+	WorkDir    string // where Keep left it
+}
+
+// ErrDeviates is the Err of a Result whose script saw something else than its
+// header and its commands say.
+var ErrDeviates = errors.New("not as the script says")
+
+// Run runs s. It never fails by itself: what goes wrong is in the Result, as
+// an Err that is ErrDeviates only if the script ran.
+func (r *Runner) Run(ctx context.Context, s *Script) Result {
+	start := time.Now()
+	res := Result{Script: s, Version: r.Version}
+	res.Err = r.run(ctx, s, &res)
+	res.Duration = time.Since(start)
+	return res
+}
+
+func (r *Runner) run(ctx context.Context, s *Script, res *Result) error {
+	timeout := r.Timeout
+	if timeout == 0 {
+		timeout = 2 * time.Minute
+	}
+	// The servers end before testscript kills: then nothing waits for them.
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if res.Version == "" {
+		v, err := r.version(ctx)
+		if err != nil {
+			return err
+		}
+		res.Version = v
+	}
+	applicable := false
+	for _, c := range s.Claims {
+		applicable = applicable || c.Verdict(res.Version) != NotApplicable
+	}
+	if !applicable {
+		res.Skipped = s.Claims[0].Reason
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	// TMPDIR may be a symbolic link, as on macOS; go shows its target.
+	root, err := os.MkdirTemp(r.Dir, "gox-script-")
+	if err != nil {
+		return err
+	}
+	if root, err = filepath.EvalSymlinks(root); err != nil {
+		return err
+	}
+	if r.Keep {
+		res.WorkDir = filepath.Join(root, "script-"+s.Name)
+	} else {
+		defer removeAll(root)
+	}
+	file := filepath.Join(root, s.Name+".txtar")
+	if err := os.WriteFile(file, s.commands(), 0o666); err != nil {
+		return err
+	}
+	w, err := newWorld(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.shut()
+	p := &play{Runner: r, script: s, version: res.Version, world: w, ctx: ctx}
+	t := &scriptT{verbose: r.Verbose}
+	t.start(func() {
+		testscript.RunT(t, testscript.Params{
+			Files:               []string{file},
+			WorkdirRoot:         root,
+			Setup:               p.setup,
+			Condition:           p.condition,
+			Cmds:                p.commands(),
+			RequireExplicitExec: true,
+			RequireUniqueNames:  true,
+			Deadline:            time.Now().Add(timeout + timeout/8),
+		})
+	})
+	records, _ := w.of(allServers)
+	for _, rec := range records {
+		res.Requests = append(res.Requests, rec.String())
+	}
+	res.Transcript = strings.ReplaceAll(t.log.String(), file+":", s.File+":")
+	res.Skipped = t.skipped
+	if err := ctx.Err(); err != nil && t.failed {
+		return fmt.Errorf("%s: %w", s.File, err)
+	}
+	if t.failed {
+		return fmt.Errorf("%s: %w", s.File, ErrDeviates)
+	}
+	return nil
+}
+
+// version asks the go under test.
+func (r *Runner) version(ctx context.Context) (string, error) {
+	v := gocmd.At(r.Go).Version
+	if v == "" {
+		env, err := gocmd.EnvJSON(ctx, r.Go, "", append(r.inherited(), "GOENV=off", "GOTOOLCHAIN=local", "GOCACHE=off"), "GOVERSION")
+		if err != nil {
+			return "", err
+		}
+		v = env["GOVERSION"]
+	}
+	// "devel go1.28-4f2c1a9 Thu Oct 1 …", "go1.26.1 X:nocoverageredesign"
+	for field := range strings.FieldsSeq(v) {
+		if field, _, _ = strings.Cut(field, "-"); version.IsValid(field) {
+			return field, nil
+		}
+	}
+	return "", fmt.Errorf("%s: %q is not a go version", r.Go, v)
+}
+
+// inherited returns what of the caller's environment programs need to start.
+func (r *Runner) inherited() []string {
+	var env []string
+	for _, kv := range r.Environ {
+		name, _, _ := strings.Cut(kv, "=")
+		switch name = strings.ToUpper(name); {
+		case name == "PATH":
+			env = append(env, "PATH="+kv[len("PATH="):])
+		case runtime.GOOS == "windows" && (name == "SYSTEMROOT" || name == "PATHEXT" || name == "COMSPEC"):
+			env = append(env, kv)
+		}
+	}
+	return env
+}
+
+// setup makes the closed environment of a script.
+func (p *play) setup(e *testscript.Env) error {
+	work := e.WorkDir
+	p.work = work
+	sub := func(names ...string) string { return filepath.Join(append([]string{work}, names...)...) }
+	home := sub(".home")
+	cache := p.GOCACHE
+	if cache == "" {
+		cache = sub(".gocache")
+	}
+	ca, gitconfig := sub(".home", "ca.pem"), sub(".home", ".gitconfig")
+	files := map[string]string{
+		ca:        string(p.world.ca.pem()),
+		gitconfig: gitConfig,
+	}
+	// A go with telemetry (since 1.23) starts one more process per run.
+	for _, dir := range []string{".config", "Library/Application Support", "AppData/Roaming"} {
+		files[filepath.Join(home, filepath.FromSlash(dir), "go", "telemetry", "mode")] = "off\n"
+	}
+	for name, data := range files {
+		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+			return err
+		}
+		if err := os.WriteFile(name, []byte(data), 0o666); err != nil {
+			return err
+		}
+	}
+	// Not through a version manager's shim, which chooses as it likes.
+	path := filepath.Dir(p.Go)
+	for _, kv := range p.inherited() {
+		if name, value, _ := strings.Cut(kv, "="); name == "PATH" {
+			path += string(os.PathListSeparator) + value
+		} else {
+			e.Vars = append(e.Vars, kv)
+		}
+	}
+	p.path = path
+	p.env = []string{
+		"PATH=" + path,
+		"HOME=" + home,
+		"TMPDIR=" + sub(".tmp"),
+		"GIT_CONFIG_GLOBAL=" + gitconfig,
+		"GIT_CONFIG_NOSYSTEM=1",
+		"GIT_TERMINAL_PROMPT=0",
+		"LC_ALL=C",
+	}
+	if runtime.GOOS == "windows" {
+		p.env = append(p.env, "USERPROFILE="+home, "APPDATA="+filepath.Join(home, "AppData", "Roaming"), "LOCALAPPDATA="+filepath.Join(home, "AppData", "Local"), "TMP="+sub(".tmp"), "TEMP="+sub(".tmp"))
+	}
+	// testscript's own come first, and it looks for WORK in the first.
+	e.Vars = append(e.Vars, p.env...)
+	e.Vars = append(e.Vars,
+		"GOCACHE="+cache,
+		"GOENV=off",
+		"GOFLAGS=",
+		"GOMODCACHE="+sub(".modcache"),
+		"GOPATH="+sub(".gopath"),
+		"GOPROXY=off",
+		"GOSUMDB=off",
+		"GOTOOLCHAIN=local",
+		"CGO_ENABLED=0",
+		"GIT_SSH_COMMAND=no-ssh-in-scripts",
+		"GIT_SSL_CAINFO="+ca,
+		"SSL_CERT_FILE="+ca,
+		"HTTP_PROXY="+p.world.proxy,
+		"HTTPS_PROXY="+p.world.proxy,
+		"http_proxy="+p.world.proxy, // libcurl reads this spelling only
+		"REFUSED="+closedURL,
+	)
+	for _, kv := range e.Vars {
+		name, _, _ := strings.Cut(kv, "=")
+		p.names[name] = true
+	}
+	for _, name := range p.script.environNames() {
+		p.names[name] = true
+	}
+	return nil
+}
+
+// gitConfig keeps git from the network and from the system's configuration.
+const gitConfig = `[user]
+	name = gox
+	email = gox@example.com
+[init]
+	defaultBranch = main
+[protocol "git"]
+	allow = never
+[gc]
+	auto = 0
+[safe]
+	directory = *
+[core]
+	fsync = none
+`
+
+// condition answers the conditions that testscript does not know.
+func (p *play) condition(cond string) (bool, error) {
+	cond = p.script.canonical(cond)
+	if err := p.script.checkCondition(cond); err != nil {
+		return false, err
+	}
+	switch kind, arg, _ := strings.Cut(cond, ":"); kind {
+	case "holds":
+		return p.script.claim(arg).Verdict(p.version) == Holds, nil
+	case "na":
+		return p.script.claim(arg).Verdict(p.version) == NotApplicable, nil
+	case "go":
+		return compare(p.version, "go"+arg) >= 0, nil
+	}
+	return false, errors.New("unknown condition")
+}
+
+// environ returns the environment of the script's commands. testscript shows
+// no list of it, only the value of a name: hence those that scripts can set
+// are known by name.
+func (p *play) environ(ts *testscript.TestScript) []string {
+	env := []string{"PWD=" + ts.MkAbs("")}
+	for name := range maps.Keys(p.names) {
+		if v := ts.Getenv(name); v != "" {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
+
+// scriptT is the testscript.T of one script outside a test.
+type scriptT struct {
+	verbose bool
+
+	mu      sync.Mutex
+	log     strings.Builder
+	failed  bool
+	skipped string
+}
+
+// start runs f to its end, or to that which FailNow or Skip make.
+func (t *scriptT) start(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	<-done
+}
+
+func (t *scriptT) Run(_ string, f func(testscript.T)) { t.start(func() { f(t) }) }
+func (t *scriptT) Verbose() bool                      { return t.verbose }
+func (t *scriptT) Parallel()                          {}
+
+func (t *scriptT) Log(args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fmt.Fprintln(&t.log, args...)
+}
+
+func (t *scriptT) Fatal(args ...any) {
+	t.Log(args...)
+	t.FailNow()
+}
+
+func (t *scriptT) FailNow() {
+	t.failed = true
+	runtime.Goexit()
+}
+
+func (t *scriptT) Skip(args ...any) {
+	if t.skipped = strings.TrimSpace(fmt.Sprintln(args...)); t.skipped == "" {
+		t.skipped = "the script skips itself"
+	}
+	runtime.Goexit()
+}
+
+// removeAll removes what go leaves read-only too.
+func removeAll(dir string) error {
+	filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			os.Chmod(name, 0o777)
+		}
+		return nil
+	})
+	return os.RemoveAll(dir)
+}
