@@ -29,7 +29,7 @@ func Variables() []string {
 		GO111MODULE GO386 GOAMD64 GOARCH GOARM GOARM64 GOAUTH GOBIN GOCACHE
 		GOCACHEPROG GOENV GOEXE GOEXPERIMENT GOFIPS140 GOFLAGS GOGCCFLAGS
 		GOHOSTARCH GOHOSTOS GOINSECURE GOMIPS GOMIPS64 GOMODCACHE GONOPROXY
-		GONOSUMDB GOOS GOPATH GOPPC64 GOPRIVATE GOPROXY GORISCV64 GOROOT
+		GONOSUMDB GOOS GOPACKAGESDRIVER GOPATH GOPPC64 GOPRIVATE GOPROXY GORISCV64 GOROOT
 		GOSUMDB GOTMPDIR GOTOOLCHAIN GOTOOLDIR GOVCS GOWASM GOWORK
 		GO_EXTLINK_ENABLED
 		GOMOD GOVERSION GOTELEMETRY GOTELEMETRYDIR
@@ -49,10 +49,10 @@ func told(name string) bool {
 }
 
 // inGoEnv reports whether go takes name from the file of `go env -w` and from
-// GOROOT/go.env. It does not take what the runtime reads, which knows nothing of
-// those files, and GOENV, which names one of them.
+// GOROOT/go.env. It does not take what the runtime or another program reads, which
+// know nothing of those files, and GOENV, which names one of them.
 func inGoEnv(name string) bool {
-	return known(name) && !told(name) && !oneOf(name, "GOENV", "GOCOVERDIR", "GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GORACE", "GOTRACEBACK")
+	return known(name) && !told(name) && !oneOf(name, "GOENV", "GOCOVERDIR", "GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GOPACKAGESDRIVER", "GORACE", "GOTRACEBACK")
 }
 
 // A Misspelling is a variable of the environment that go does not read, with
