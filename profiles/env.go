@@ -208,7 +208,9 @@ func (b *builder) variables() {
 			case value == "default" && oneOf(k.variable, "GOPROXY", "GOSUMDB"):
 				var err error
 				if value, err = b.goDefault(k.variable); err != nil {
-					b.fault(v, err.Error(), "write the value out instead of \"default\"")
+					p := v.problem("", "write the value out instead of \"default\"")
+					p.Text = redact.Text(err.Error()) // in as many lines as it has
+					b.problems = append(b.problems, p)
 				}
 			}
 			b.env.Add(Setting{Name: k.variable, Value: value, Origin: v.origin()})

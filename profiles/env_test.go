@@ -199,7 +199,7 @@ func TestEnvironOfDefault(t *testing.T) {
 
 func TestDefaultSources(t *testing.T) {
 	root := tree(t, map[string]string{"new/go.env": "GOPROXY=https://goroot.example\nGOSUMDB=sum.example\n", "old/": ""})
-	failing := func(name string) (string, error) { return "", errors.New("cannot ask for " + name) }
+	failing := func(name string) (string, error) { return "", errors.New("cannot ask for " + name + "\n\tnor https://u:s3cr3t@h.example") }
 	for _, tt := range []struct {
 		name, goroot string
 		ask          func(string) (string, error)
@@ -207,8 +207,8 @@ func TestDefaultSources(t *testing.T) {
 	}{
 		{name: "since go1.21", goroot: "new", ask: failing, want: "https://goroot.example sum.example"},
 		{name: "before", goroot: "old", ask: func(name string) (string, error) { return "of " + name, nil }, want: "of GOPROXY of GOSUMDB"},
-		{name: "cannot be asked", goroot: "old", ask: failing, err: "built-in:8: [profile.mirror] goproxy: cannot ask for GOPROXY\n\twrite the value out instead of \"default\"\n" +
-			"built-in:9: [profile.mirror] gosumdb: cannot ask for GOSUMDB\n\twrite the value out instead of \"default\""},
+		{name: "cannot be asked", goroot: "old", ask: failing, err: "built-in:8: [profile.mirror] goproxy: cannot ask for GOPROXY\n\tnor https://xxxxx@h.example\n\twrite the value out instead of \"default\"\n" +
+			"built-in:9: [profile.mirror] gosumdb: cannot ask for GOSUMDB\n\tnor https://xxxxx@h.example\n\twrite the value out instead of \"default\""},
 		{name: "nobody to ask", goroot: "old", err: "built-in:8: [profile.mirror] goproxy: go's own default of GOPROXY is not known here\n\twrite the value out instead of \"default\"\n" +
 			"built-in:9: [profile.mirror] gosumdb: go's own default of GOSUMDB is not known here\n\twrite the value out instead of \"default\""},
 	} {

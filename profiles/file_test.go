@@ -251,6 +251,8 @@ func TestParseFaults(t *testing.T) {
 		{"goflags: modfile", "[profile.x]\ngoflags = \"-modfile=x.mod\"", "profiles.toml:2: [profile.x] goflags: -modfile has a key of its own\n\twrite: modfile = …"},
 		{"goflags: quote", "[profile.x]\ngoflags = \"'-tags=a\"", "profiles.toml:2: [profile.x] goflags: unterminated ' string\n\twrite a list: [\"-tags=a b\", \"-v\"]"},
 
+		{"what a terminal obeys", "[profile.x]\n\"\\u001b[2J\\nx\" = 1\ngoproxy = \"off,\\u001b[2J\"", "profiles.toml:2: [profile.x] \\x1b[2J\\nx: unknown key\n\ta variable without a key of its own goes into [profile.x.env]\n" +
+			"profiles.toml:3: [profile.x] goproxy: entry after \"off\" is never used: \\x1b[2J\n\t\"off\" ends the list; move it last"},
 		{"syntax", "[profile.x]\nmod = \"mod\"\nmod = = \"vendor\"\n", "profiles.toml:3: expected value but found '=' instead\n\tthe format is TOML; see: gox profile --help"},
 		{"syntax: the same key twice", "[profile.x]\nmod = \"mod\"\nmod = \"vendor\"\n", "profiles.toml:3: Key 'profile.x.mod' has already been defined.\n\tthe format is TOML; see: gox profile --help"},
 		{"syntax: the same table twice", "[profile.x]\n[profile.x]\n", "profiles.toml:2: Key 'profile.x' has already been defined.\n\tthe format is TOML; see: gox profile --help"},

@@ -21,7 +21,9 @@ package profiles
 import (
 	"cmp"
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"example.com/gox/internal/redact"
 )
@@ -61,7 +63,22 @@ type Problem struct {
 }
 
 func newProblem(pos Position, profile, key, text, mend string) *Problem {
-	return &Problem{Pos: pos, Profile: redact.Text(profile), Key: redact.Text(key), Text: redact.Text(text), Mend: redact.Text(mend)}
+	return &Problem{Pos: pos, Profile: shown(profile), Key: shown(key), Text: shown(text), Mend: shown(mend)}
+}
+
+// shown returns what stands in a file as it may be shown: in one line, with
+// its secrets masked, and with nothing in it that a terminal obeys, lest a
+// value look like words of gox.
+func shown(s string) string {
+	var b strings.Builder
+	for _, r := range redact.Text(s) {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
 }
 
 func (p *Problem) Error() string {

@@ -24,8 +24,7 @@ type Danger struct {
 
 func (d Danger) String() string {
 	v := d.Value
-	text := fmt.Sprintf("%s [profile.%s] %s = %s: %s", v.Pos, v.Profile, redact.Text(v.Key), redact.Variable(v.Key, v.String()), redact.Text(d.Why))
-	return strings.ReplaceAll(text, "\n", `\n`) // one line, lest a value look like another setting
+	return shown(fmt.Sprintf("%s [profile.%s] %s = %s: %s", v.Pos, v.Profile, v.Key, redact.Variable(v.Key, v.String()), d.Why))
 }
 
 // Dangers returns the settings of project files that are in force in p and

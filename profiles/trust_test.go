@@ -273,6 +273,7 @@ modcache = "./mod"
 func TestDangerString(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"plain", "[profile.x]\ngosumdb = \"off\"", "/repo/profiles.toml:2 [profile.x] gosumdb = off: turns the checksum database off"},
+		{"lines", "[profile.x]\ngocache = \"x\\nall is fine\\r\\u001b[2J\\u202e\"", `/repo/profiles.toml:2 [profile.x] gocache = x\nall is fine\r\x1b[2J\u202e: takes compiled code from there`},
 		{"secret in the value", "[profile.x]\ngosumdb = \"x https://u:s3cr3t@h.example\"", "/repo/profiles.toml:2 [profile.x] gosumdb = x https://xxxxx@h.example: trusts another checksum database than go's own"},
 		{"secret by its name", "[profile.x.env]\nGO_TOKEN = \"s3cr3t\"", "/repo/profiles.toml:2 [profile.x] env.GO_TOKEN = xxxxx: configures go beyond which platform it builds for"},
 		{"secret in the key", "[profile.x.git]\nurl.\"http://u:s3cr3t@h.example/\".insteadOf = \"y\"", "/repo/profiles.toml:2 [profile.x] git.url.http://xxxxx@h.example/.insteadOf = y: configures git beyond which address it fetches from"},
