@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -173,7 +174,7 @@ func keyFor(variable string) string {
 
 // read parses the file at path. A missing file is fs.ErrNotExist.
 func read(path string, scope Scope, uid int) (*File, error) {
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, err
@@ -194,6 +195,23 @@ func read(path string, scope Scope, uid int) (*File, error) {
 	}
 	f.Owner = foreignOwner(path, uid)
 	return f, nil
+}
+
+// maxSize is more than a profiles file needs. The decoder recurses: 5 MB of "["
+// are too deep for a goroutine's stack and end the process.
+const maxSize = 64 << 10
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if len(data) > maxSize {
+		return nil, fmt.Errorf("larger than %d kB, and so no profiles file", maxSize>>10)
+	}
+	return data, err
 }
 
 // errLocated makes the decoder tell where a value stands: the position of a
