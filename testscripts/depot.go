@@ -224,6 +224,15 @@ func (d *depot) zip(m module.Version) ([]byte, error) {
 	for _, f := range d.modules[m] {
 		files = append(files, f)
 	}
+	if m.Path == "golang.org/toolchain" {
+		// go does not run a toolchain before it has made these executable
+		// (cmd/go/internal/toolchain.Exec; lib not in all versions).
+		for _, name := range []string{"bin/gofmt", "lib/none", "pkg/tool/none"} {
+			if !slices.ContainsFunc(d.modules[m], func(f file) bool { return f.name == name }) {
+				files = append(files, file{name: name})
+			}
+		}
+	}
 	var b bytes.Buffer
 	if err := modzip.Create(&b, m, files); err != nil {
 		return nil, err

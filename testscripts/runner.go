@@ -80,7 +80,6 @@ func (r *Runner) run(ctx context.Context, s *Script, res *Result) error {
 	if timeout == 0 {
 		timeout = 2 * time.Minute
 	}
-	// The servers end before testscript kills: then nothing waits for them.
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if res.Version == "" {
@@ -134,7 +133,9 @@ func (r *Runner) run(ctx context.Context, s *Script, res *Result) error {
 			Cmds:                p.commands(),
 			RequireExplicitExec: true,
 			RequireUniqueNames:  true,
-			Deadline:            time.Now().Add(timeout + timeout/8),
+			// Later than ours, at which the servers end, so that nothing waits for
+			// them any more. Then it kills.
+			Deadline: time.Now().Add(timeout*5/4 + time.Second),
 		})
 	})
 	records, _ := w.of(allServers)

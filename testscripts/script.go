@@ -87,6 +87,13 @@ func Load(fsys fs.FS, name string) (*Script, error) {
 }
 
 func parse(name string, data []byte) (*Script, error) {
+	n := 0
+	for line := range strings.Lines(string(data)) {
+		// txtar of go-internal v1.16.0 panics at it.
+		if n++; strings.TrimSpace(line) == "-- --" {
+			return nil, fmt.Errorf("%s:%d: a file without a name", name, n)
+		}
+	}
 	archive := txtar.Parse(data)
 	s := &Script{
 		Name:    strings.TrimSuffix(path.Base(name), path.Ext(name)),

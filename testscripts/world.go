@@ -224,15 +224,19 @@ func (l tunnelListener) Addr() net.Addr { return &net.TCPAddr{} }
 // serve answers one request to s. Nothing is sent before it is recorded, so
 // that who has the answer finds the record too.
 func (w *world) serve(s *server, byName bool, rw http.ResponseWriter, r *http.Request) {
-	shown := *r.URL
-	shown.Scheme, shown.Host, shown.User = "", "", nil
-	if byName {
-		shown.Host, shown.Scheme = r.Host, "http"
-		if r.TLS != nil {
-			shown.Scheme = "https"
-		}
+	// Decoded: go writes the "!" before a capital letter as it likes.
+	shown := r.URL.Path
+	if r.URL.RawQuery != "" {
+		shown += "?" + r.URL.RawQuery
 	}
-	rec := &record{server: s.name, method: r.Method, url: shown.String(), host: hostname(r.Host), header: r.Header.Clone(), status: "-"}
+	if byName {
+		scheme := "http://"
+		if r.TLS != nil {
+			scheme = "https://"
+		}
+		shown = scheme + r.Host + shown
+	}
+	rec := &record{server: s.name, method: r.Method, url: shown, host: hostname(r.Host), header: r.Header.Clone(), status: "-"}
 	hop, hops := 0, regexp.MustCompile(`^/-hop/(\d+)/`).FindStringSubmatch(r.URL.Path)
 	if hops != nil {
 		hop, _ = strconv.Atoi(hops[1])
