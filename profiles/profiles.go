@@ -122,8 +122,9 @@ func (ps Problems) Unwrap() []error {
 	return errs
 }
 
-// err returns ps as an error, nil where nothing in it is more than a warning.
-func (ps Problems) err() error {
+// Err returns the problems that are more than a warning as an error, nil where
+// there are none.
+func (ps Problems) Err() error {
 	var faults Problems
 	for _, p := range ps {
 		if !p.Warning {
