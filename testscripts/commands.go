@@ -47,6 +47,7 @@ type command struct {
 var commandTable = []command{
 	{"exit", "CODE|never=DURATION PROGRAM [ARG…]", "run a program, which exits with this code, or still runs after that time and is killed then", false, (*play).exit},
 	{"fault", "[-times N] [-body TEXT] [-header 'K: V'] SERVER [PATTERN] EFFECT", "make a server misbehave where PATTERN matches the URL; the last fault that matches counts", false, (*play).fault},
+	{"gosum", "SERVER… [FILE]", "add the hashes of all modules that these servers have to go.sum, or to FILE, whose name ends in .sum", false, (*play).gosum},
 	{"proxy", "[-host NAME] [-cert KIND] [-auth USER:PASSWORD] NAME…", "start module proxies that serve the folders proxy/NAME, and set $NAME to their URLs", false, (*play).proxy},
 	{"requests", "[-header PATTERN] [-count=N] SERVER [N|PATTERN…]", "assert what a server was asked: how often, or in which order; without either print it to stdout", true, (*play).requests},
 	{"reset", "[requests|faults|modcache]…", "begin anew: forget requests and faults and empty the module cache, or only some of these", false, (*play).reset},
@@ -224,22 +225,9 @@ func (p *play) sumdb(c *call) error {
 	if err != nil {
 		return err
 	}
-	var depots []*depot
-	for _, name := range args[1:] {
-		s, err := p.world.server(name)
-		if err != nil {
-			return usageError{err}
-		}
-		switch content := s.content.(type) {
-		case *moduleProxy:
-			depots = append(depots, content.depot)
-		case *forge:
-			for _, r := range content.repos {
-				depots = append(depots, r.depot())
-			}
-		default:
-			return usagef("%s serves no modules", name)
-		}
+	depots, err := p.depots(args[1:])
+	if err != nil {
+		return err
 	}
 	// By name: with a URL in GOSUMDB, go would not look for the database at
 	// the proxies.
@@ -273,6 +261,60 @@ func (p *play) sumdb(c *call) error {
 	}
 	p.set(c, args[0], key)
 	return nil
+}
+
+// depots returns the modules that servers have.
+func (p *play) depots(names []string) ([]*depot, error) {
+	var depots []*depot
+	for _, name := range names {
+		s, err := p.world.server(name)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		switch content := s.content.(type) {
+		case *moduleProxy:
+			depots = append(depots, content.depot)
+		case *forge:
+			for _, r := range content.repos {
+				depots = append(depots, r.depot())
+			}
+		default:
+			return nil, usagef("%s serves no modules", name)
+		}
+	}
+	return depots, nil
+}
+
+func (p *play) gosum(c *call) error {
+	args, err := c.parse(1, -1, noFlags)
+	if err != nil {
+		return err
+	}
+	name := "go.sum"
+	if last := len(args) - 1; last > 0 && strings.HasSuffix(args[last], ".sum") {
+		name, args = args[last], args[:last]
+	}
+	depots, err := p.depots(args)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(c.MkAbs(name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o666)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for _, d := range depots {
+		for m := range d.modules {
+			lines, err := d.sums(m)
+			if err != nil {
+				return err
+			}
+			if _, err := f.Write(lines); err != nil {
+				return err
+			}
+		}
+	}
+	return f.Close()
 }
 
 func (p *play) vcs(c *call) error {

@@ -403,6 +403,27 @@ package dep
 #!/bin/sh
 echo a fake
 `, ""},
+		{"gosum", `
+			proxy A
+			env GOPROXY=$A
+			cd app
+			! exec go list -deps
+			stderr 'missing go.sum entry'
+			gosum A
+			exec go list -deps
+			served example.com/dep@v1.0.0 A
+			rm go.sum
+			cd ..
+			gosum A app/go.sum
+			grep '^example.com/dep v1.0.0/go.mod h1:' app/go.sum
+-- app/go.mod --
+module example.com/app
+go 1.18
+require example.com/dep v1.0.0
+-- app/app.go --
+package app
+import _ "example.com/dep"
+`, ""},
 		{"exit", `
 			exit 0 go env GOPROXY
 			exit 2 go bogus
@@ -453,6 +474,7 @@ local
 		{"usage: sumdb of nobody", `sumdb S X`, "no server X"},
 		{"usage: sumdb of a sumdb", "proxy A\nsumdb S A\nsumdb T S", "serves no modules"},
 		{"usage: via", "proxy A\nsumdb S A\nsumdb -via S T A", "not a module proxy"},
+		{"usage: gosum", `gosum go.sum`, "no server go.sum"},
 		{"usage: vcs", `vcs git`, "not a host name"},
 		{"usage: tree", `tree X dir`, "no folder proxy/X"},
 	}
