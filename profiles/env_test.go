@@ -199,7 +199,9 @@ func TestEnvironOfDefault(t *testing.T) {
 
 func TestDefaultSources(t *testing.T) {
 	root := tree(t, map[string]string{"new/go.env": "GOPROXY=https://goroot.example\nGOSUMDB=sum.example\n", "old/": ""})
-	failing := func(name string) (string, error) { return "", errors.New("cannot ask for " + name + "\n\tnor https://u:s3cr3t@h.example") }
+	failing := func(name string) (string, error) {
+		return "", errors.New("cannot ask for " + name + "\n\tnor https://u:s3cr3t@h.example")
+	}
 	for _, tt := range []struct {
 		name, goroot string
 		ask          func(string) (string, error)

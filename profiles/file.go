@@ -419,7 +419,11 @@ func (p *parser) value(s *section, name string, prim toml.Primitive) {
 		for _, k := range keys() {
 			known = append(known, k.name)
 		}
-		mend := hint(name, known, "a variable without a key of its own goes into [profile."+s.name+".env]")
+		mend := "a variable without a key of its own goes into [profile." + s.name + ".env]"
+		if _, table := p.file.value(prim).(map[string]any); table {
+			mend = fmt.Sprintf("a name with a dot stands in quotes: [profile.\"%s.%s\"]", s.name, name)
+		}
+		mend = hint(name, known, mend)
 		p.report(prim, s.name, name, "unknown key", mend)
 		return
 	}

@@ -189,7 +189,7 @@ func TestParseFaults(t *testing.T) {
 		{"unknown key, far", "[profile.x]\ncompiler = \"gc\"",
 			"profiles.toml:2: [profile.x] compiler: unknown key\n\ta variable without a key of its own goes into [profile.x.env]"},
 		{"unknown table", "[profile.x.environ]\nA = \"1\"",
-			"profiles.toml:1: [profile.x] environ: unknown key\n\ta variable without a key of its own goes into [profile.x.env]"},
+			"profiles.toml:1: [profile.x] environ: unknown key\n\ta name with a dot stands in quotes: [profile.\"x.environ\"]"},
 		{"unknown top-level key, near", "defaults = \"x\"",
 			"profiles.toml:1: defaults: unknown key\n\tdid you mean default?"},
 		{"unknown top-level table", "[profiles.x]\nmod = \"mod\"",

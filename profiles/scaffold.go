@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,19 +17,24 @@ type Repository struct {
 	GOPRIVATE string   // the user's own setting, "" for none
 }
 
-// Survey looks at the directory in which a profiles file is to stand.
+// Survey looks at the directory in which a profiles file is to stand. It leaves
+// the user's own settings to the caller.
 func Survey(dir string) (Repository, error) {
 	var r Repository
-	entries, err := filepath.Glob(filepath.Join(globQuote(dir), "*"))
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return r, err
 	}
-	for _, path := range entries {
-		switch name := filepath.Base(path); {
+	for _, entry := range entries {
+		name := entry.Name()
+		info, err := os.Stat(filepath.Join(dir, name))
+		switch {
+		case err != nil: // a link to nowhere
+		case name == "vendor":
+			r.Vendor = info.IsDir()
+		case info.IsDir():
 		case name == "go.work":
 			r.Workspace = true
-		case name == "vendor":
-			r.Vendor = true
 		case filepath.Ext(name) == ".mod" && name != "go.mod":
 			r.Modfiles = append(r.Modfiles, name)
 		}
@@ -36,13 +42,9 @@ func Survey(dir string) (Repository, error) {
 	return r, nil
 }
 
-// globQuote takes the meaning out of the characters that Glob knows.
-func globQuote(path string) string {
-	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
-}
-
 // Scaffold writes a commented profiles file fitted to r. It parses without a
-// problem, and no run is changed by it until a profile is asked for.
+// problem, needs no permission, holds none of the user's secrets, and no run is
+// changed by it until a profile is asked for.
 func Scaffold(r Repository) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
@@ -60,16 +62,17 @@ func Scaffold(r Repository) string {
 	line(`[profile.proxy]`)
 	line(`description = "module proxies, in a module cache of their own"`)
 	line(`# After "," only 404 and 410 go on to the next entry; after "|" every error does.`)
-	if strings.Contains(r.GOPROXY, "@") || r.GOPROXY == "" {
-		// Credentials stay where they are: this file is to be committed.
+	if r.GOPROXY == "" || r.GOPROXY == "off" || !fitsProject("goproxy", r.GOPROXY) {
 		line(`# goproxy   = ["https://goproxy.corp.example", "|", "direct"]`)
 		line(`goproxy     = "default"`)
 	} else {
-		line(`goproxy     = %q`, r.GOPROXY)
+		line(`goproxy     = "%s"`, r.GOPROXY)
 	}
-	if r.GOPRIVATE != "" {
+	private := strings.FieldsFunc(r.GOPRIVATE, func(r rune) bool { return r == ',' || r == ' ' })
+	private = slices.DeleteFunc(private, func(pattern string) bool { return !fitsProject("goprivate", pattern) })
+	if len(private) > 0 {
 		line(`# From your own settings: these modules skip the proxies and the checksum database.`)
-		line(`goprivate   = [%s]`, quotedList(splitList(r.GOPRIVATE)))
+		line(`goprivate   = ["%s"]`, strings.Join(private, `", "`))
 	} else {
 		line(`# goprivate = ["git.corp.example", "*.git.corp.example"]`)
 	}
@@ -82,12 +85,18 @@ func Scaffold(r Repository) string {
 		line(`extends     = "proxy"`)
 		line(`gowork      = "off"`)
 	}
+	taken := []string{"proxy", "module", "vendored", "train", "default", "mirror", "direct", "offline", "vendor"}
 	for _, name := range r.Modfiles {
+		if !fitsProject("modfile", name) {
+			continue
+		}
+		profile := modfileProfile(name, taken)
+		taken = append(taken, profile)
 		line(``)
-		line(`[profile.%s]`, modfileProfile(name))
+		line(`[profile.%s]`, profile)
 		line(`description = "with %s in the place of go.mod"`, name)
 		line(`extends     = "proxy"`)
-		line(`modfile     = %q        # implies gowork = "off"`, name)
+		line(`modfile     = "%s"        # implies gowork = "off"`, name)
 	}
 	if r.Vendor {
 		line(``)
@@ -107,30 +116,31 @@ func Scaffold(r Repository) string {
 	return b.String()
 }
 
+// fitsProject reports whether the value of the key can stand, in quotes and as
+// it is, in a file that is to be committed: it is well-formed, holds no
+// secret, and needs nobody's permission.
+func fitsProject(key, value string) bool {
+	v := &Value{Key: key, Scope: Project, raw: value}
+	return shown(value) == value && !strings.ContainsAny(value, "\"\\\ufffd") && len(v.check()) == 0 && danger(v, nil) == ""
+}
+
 // modfileProfile makes the name of a profile from that of a .mod file:
 // "office" of go.office.mod.
-func modfileProfile(name string) string {
-	name = strings.TrimPrefix(strings.TrimSuffix(name, ".mod"), "go.")
-	name = strings.Map(func(r rune) rune {
-		if ValidName("x" + string(r)) {
-			return r
+func modfileProfile(file string, taken []string) string {
+	base := strings.Map(func(r rune) rune {
+		if r == '.' || !ValidName("x"+string(r)) {
+			return '-' // a dot would have to stand in quotes
 		}
-		return '-'
-	}, name)
-	if !ValidName(name) || slices.Contains([]string{"proxy", "module", "vendored", "train", DefaultName}, name) {
-		name = "mod-" + strings.TrimLeft(name, "-._")
+		return r
+	}, strings.TrimPrefix(strings.TrimSuffix(file, ".mod"), "go."))
+	base = strings.TrimLeft(base, "-_")
+	base = base[:min(len(base), 48)]
+	if base == "" {
+		base = "mod"
+	}
+	name := base
+	for n := 2; slices.Contains(taken, name); n++ {
+		name = fmt.Sprintf("%s-%d", base, n)
 	}
 	return name
-}
-
-func splitList(list string) []string {
-	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
-}
-
-func quotedList(list []string) string {
-	quoted := make([]string, len(list))
-	for i, s := range list {
-		quoted[i] = fmt.Sprintf("%q", s)
-	}
-	return strings.Join(quoted, ", ")
 }
