@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 		dir, err := os.MkdirTemp("", "gox-test-")
 		if err == nil {
 			defer os.RemoveAll(dir)
+			os.Setenv("GOTMPDIR", dir) // where testscript works: of a filtered run it leaves directories
 			bin = filepath.Join(dir, "bin")
 			err = errors.Join(
 				buildGox(filepath.Join(bin, "gox")),

@@ -65,7 +65,12 @@ func newPlace(t *testing.T, goPath string, files map[string]string) place {
 			t.Fatal(err)
 		}
 	}
-	p.env = append(scriptEnv(t, goPath), "HOME="+dir, "GOPATH="+filepath.Join(dir, "gopath"), "GOX_CACHE="+p.cache)
+	p.env = append(scriptEnv(t, goPath),
+		"HOME="+dir,
+		"TMPDIR="+t.TempDir(), // a go that is killed leaves its files there
+		"GOPATH="+filepath.Join(dir, "gopath"),
+		"GOX_CACHE="+p.cache,
+	)
 	return p
 }
 
