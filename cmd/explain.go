@@ -81,7 +81,7 @@ func (g *gox) explain(c *cli.Context) error {
 		Misspelt: profiles.Misspelt(g.Environ), Warnings: pl.caution,
 	}
 	if pl.missing != "" {
-		e.Go = "go " + pl.missing + " (not installed yet)"
+		e.Go = pl.missing + " (not installed yet)"
 	}
 	if len(names) == 0 {
 		names = telling(pl.env)

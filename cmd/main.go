@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -149,11 +150,8 @@ func (g *gox) settle(c *cli.Command) {
 				known[i] = sub.Name
 			}
 			if ctx.Args().Present() {
-				err := fmt.Sprintf("%s has no %q (it has %s)", c.Name, ctx.Args().First(), strings.Join(known, ", "))
-				if near := profiles.Nearest(ctx.Args().First(), known); near != "" {
-					err += fmt.Sprintf("\n\tgox %s %s", c.Name, near)
-				}
-				return usagef("%s", err)
+				mend := cmp.Or(profiles.Nearest(ctx.Args().First(), known), "--help")
+				return usagef("%s has no %q (it has %s)\n\tgox %[1]s %[4]s", c.Name, ctx.Args().First(), strings.Join(known, ", "), mend)
 			}
 			return usagef("%s wants one of %s\n\tgox %s --help", c.Name, strings.Join(known, ", "), c.Name)
 		}
@@ -286,5 +284,5 @@ environment:
 
 A wrapped run returns go's exit code. Where gox itself fails before go ran it is
 125, where go cannot be executed 126, where there is none 127. Verbs of gox
-return 0, 1 for findings or failure, 2 for a wrong call.
+return 0, 1 for findings or failure, 2 for a wrong call or input of no use.
 `

@@ -161,7 +161,7 @@ func (g *gox) toolchainList(c *cli.Context) error {
 	if c.Bool("available") {
 		versions, err := g.available(c.Context, store)
 		if err != nil {
-			return err
+			return &exitError{exitUsage, err}
 		}
 		views = merge(views, versions)
 	}
@@ -290,7 +290,10 @@ func (g *gox) toolchainInstall(c *cli.Context) error {
 			return err
 		}
 	}
-	return errors.Join(failed...)
+	if failed != nil {
+		return &exitError{exitUsage, errors.Join(failed...)}
+	}
+	return nil
 }
 
 func (g *gox) toolchainRemove(c *cli.Context) error {
@@ -301,6 +304,11 @@ func (g *gox) toolchainRemove(c *cli.Context) error {
 	store, err := g.ownToolchains()
 	if err != nil {
 		return err
+	}
+	for _, version := range versions {
+		if err := gocmd.CheckSpec(version); err != nil {
+			return &exitError{exitUsage, err}
+		}
 	}
 	var failed []error
 	removed := []string{}

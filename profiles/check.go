@@ -103,7 +103,7 @@ func (v *Value) checkFlags(fault func(text, mend string)) {
 // it: 1.22, 1.22.12, 1.23rc1, with or without the word go before it.
 func IsGoVersion(s string) bool {
 	v := "go" + strings.TrimPrefix(s, "go")
-	return version.IsValid(v) && strings.Contains(v, ".") && !strings.ContainsAny(v, "-+")
+	return version.IsValid(v) && strings.HasPrefix(v, "go1.") && !strings.ContainsAny(v, "-+")
 }
 
 func looksLikePath(s string) bool {
