@@ -73,8 +73,9 @@ func Load(s Search) (*Set, error) {
 		return nil, err
 	}
 	set.project = []*File{f}
-	if filepath.Base(path) == FileName {
-		local, err := read(filepath.Join(filepath.Dir(path), LocalFileName), Project, s.UID)
+	overlay := filepath.Join(filepath.Dir(path), LocalFileName)
+	if filepath.Base(path) == FileName && isFile(overlay) {
+		local, err := read(overlay, Project, s.UID)
 		if err == nil {
 			set.project = []*File{local, f}
 		} else if !errors.Is(err, fs.ErrNotExist) {
@@ -92,8 +93,7 @@ func findUp(dir, home string) string {
 	}
 	for {
 		path := filepath.Join(dir, FileName)
-		// Not a directory, and not a pipe, on which reading would wait for ever.
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+		if isFile(path) {
 			return path
 		}
 		parent := filepath.Dir(dir)
@@ -102,6 +102,13 @@ func findUp(dir, home string) string {
 		}
 		dir = parent
 	}
+}
+
+// isFile reports whether path is neither a directory nor a pipe, on which
+// reading would wait for ever.
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 func isRepositoryRoot(dir string) bool {
