@@ -248,6 +248,7 @@ func (p *play) setup(e *testscript.Env) error {
 		"GOSUMDB=off",
 		"GOTOOLCHAIN=local",
 		"CGO_ENABLED=0",
+		"GOTRACEBACK=single", // go's default, not testscript's
 		"GIT_SSH_COMMAND=no-ssh-in-scripts",
 		"GIT_SSL_CAINFO="+ca,
 		"SSL_CERT_FILE="+ca,

@@ -39,6 +39,7 @@ type world struct {
 	done    context.Context // over when the world is closed
 	close   context.CancelFunc
 	tunnels chan net.Conn // that CONNECT has opened
+	hung    chan struct{} // told of a request that hangs, if it is empty
 
 	mu      sync.Mutex
 	servers map[string]*server // by name
@@ -92,7 +93,7 @@ func newWorld(ctx context.Context) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{ca: ca, tunnels: make(chan net.Conn), servers: map[string]*server{}, hosts: map[string]*server{}}
+	w := &world{ca: ca, tunnels: make(chan net.Conn), hung: make(chan struct{}, 1), servers: map[string]*server{}, hosts: map[string]*server{}}
 	w.done, w.close = context.WithCancel(ctx)
 	w.servers[unknown] = &server{name: unknown, cert: "good"}
 	w.proxy, err = w.listen(http.HandlerFunc(w.forward), nil)
@@ -274,6 +275,10 @@ func (w *world) strike(f *fault, s *server, rec *record, a *answer, rw http.Resp
 	switch f.effect {
 	case "hang":
 		w.setStatus(rec, "hang")
+		select {
+		case w.hung <- struct{}{}:
+		default:
+		}
 		select {
 		case <-r.Context().Done():
 		case <-w.done.Done():
@@ -514,6 +519,20 @@ func (w *world) forgetFaults() {
 	for _, s := range w.servers {
 		s.faults = nil
 	}
+}
+
+// hangs reports whether some server is not to answer.
+func (w *world) hangs() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.servers {
+		for _, f := range s.faults {
+			if f.effect == "hang" && f.times != 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // addFault makes f the first to count at s.
