@@ -170,6 +170,7 @@ type command struct {
 // commands are at most a dozen. testdata/script/README.md describes them.
 var commands = []command{
 	{"status CODE program [arg...]", status},
+	{"unchanged CODE program [arg...]", unchanged},
 	{"same [-stdin FILE] [-exec] CODE [arg...]", same},
 	{"proxy NAME DIR|STATUS", proxy},
 }
