@@ -285,7 +285,9 @@ func parse(path string, scope Scope, data []byte) (*File, error) {
 		problem := newProblem(Position{File: path}, "", "", err.Error(), "the format is TOML; see: gox profile --help")
 		var syntax toml.ParseError
 		if errors.As(err, &syntax) {
-			problem.Pos.Line, problem.Text = syntax.Position.Line, syntaxText(syntax.Message)
+			// Its own line is one too far where a line ends too early.
+			end := max(0, min(syntax.Position.Start, len(data)))
+			problem.Pos.Line, problem.Text = 1+bytes.Count(data[:end], []byte("\n")), syntaxText(syntax.Message)
 		}
 		return nil, problem
 	}
