@@ -560,3 +560,35 @@ func TestExampleInREADME(t *testing.T) {
 		t.Errorf("with a lie: %v\n%s", res.Err, res.Transcript)
 	}
 }
+
+func TestRepoAndGox(t *testing.T) {
+	repo := t.TempDir()
+	for name, data := range map[string]string{"go.mod": "module example.com/team\n", "sub/x.go": "package sub\n", ".git/config": ""} {
+		file := filepath.Join(repo, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(data), 0o444); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := newest(t)
+	// Any program does.
+	r.Repo, r.Gox = repo, filepath.Join(filepath.Dir(r.Go), "gofmt")
+	res := r.Run(t.Context(), script(t, `
+exec gox -l $REPO/sub/x.go
+! stdout .
+cd $REPO
+exec go list ./...
+stdout example.com/team/sub
+cp go.mod sub/x.go
+! exists .git
+cd ..
+`))
+	if res.Err != nil {
+		t.Errorf("%v\n%s", res.Err, res.Transcript)
+	}
+	if data, err := os.ReadFile(filepath.Join(repo, "sub", "x.go")); err != nil || string(data) != "package sub\n" {
+		t.Errorf("the script has changed the original: %q, %v", data, err)
+	}
+}

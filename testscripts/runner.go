@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"go/version"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -33,6 +34,12 @@ type Runner struct {
 	// Environ is the environment of the caller, of which scripts see only PATH
 	// and, on Windows, what programs need there to start.
 	Environ []string
+	// Gox is the gox program, an absolute path, which scripts run as "gox". If
+	// "", they cannot.
+	Gox string
+	// Repo is a directory of which each script finds a copy at $REPO, without
+	// what version control keeps in .git. If "", there is none.
+	Repo string
 	// Dir holds the work directories. If "", the system's directory for
 	// temporary files does.
 	Dir string
@@ -216,6 +223,22 @@ func (p *play) setup(e *testscript.Env) error {
 	}
 	// Not through a version manager's shim, which chooses as it likes.
 	path := filepath.Dir(p.Go)
+	if p.Gox != "" {
+		bin := sub(".bin")
+		path += string(os.PathListSeparator) + bin
+		if err := os.Mkdir(bin, 0o777); err != nil {
+			return err
+		}
+		if err := link(p.Gox, filepath.Join(bin, "gox"+filepath.Ext(p.Gox))); err != nil {
+			return err
+		}
+	}
+	if p.Repo != "" {
+		if err := copyTree(sub("repo"), p.Repo); err != nil {
+			return err
+		}
+		e.Vars = append(e.Vars, "REPO="+sub("repo"))
+	}
 	for _, kv := range p.inherited() {
 		if name, value, _ := strings.Cut(kv, "="); name == "PATH" {
 			path += string(os.PathListSeparator) + value
@@ -358,6 +381,65 @@ func (t *scriptT) Skip(args ...any) {
 		t.skipped = "the script skips itself"
 	}
 	runtime.Goexit()
+}
+
+// link makes the program at from known as to.
+func link(from, to string) error {
+	if os.Symlink(from, to) == nil {
+		return nil
+	}
+	return copyFile(to, from, 0o777) // Windows asks for a privilege to link
+}
+
+// copyTree copies the directory from to to, which must not exist. Symbolic
+// links stay as they are; what is neither that, a file nor a directory is left
+// out, and .git too.
+func copyTree(to, from string) error {
+	return filepath.WalkDir(from, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, name)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, rel)
+		switch {
+		case d.Name() == ".git" && d.IsDir():
+			return fs.SkipDir
+		case d.Name() == ".git":
+			return nil
+		case d.IsDir():
+			return os.Mkdir(target, 0o777)
+		case d.Type() == fs.ModeSymlink:
+			link, err := os.Readlink(name)
+			if err != nil {
+				return err
+			}
+			return os.Symlink(link, target)
+		case d.Type().IsRegular():
+			fi, err := d.Info()
+			if err != nil {
+				return err
+			}
+			return copyFile(target, name, fi.Mode().Perm()|0o200)
+		}
+		return nil
+	})
+}
+
+func copyFile(to, from string, perm fs.FileMode) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, perm)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
 }
 
 // removeAll removes what go leaves read-only too.
