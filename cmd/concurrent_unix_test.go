@@ -5,6 +5,8 @@ package cmd_test
 import (
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +20,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/goproxytest"
 
@@ -124,6 +127,24 @@ func testConcurrent(t *testing.T, runs, kills int) {
 	if status, stdout, stderr := p.run(t, "gox", "cache", "verify"); status != "0" || strings.Count(stdout, "\n") != 1 || !strings.HasSuffix(stdout, ": all as downloaded\n") {
 		t.Errorf("gox cache verify: status %s, %q %q", status, stdout, stderr)
 	}
+
+	// Those that were killed while they made the cache left it half made. An
+	// hour later nobody can be at it any more.
+	halves, err := filepath.Glob(filepath.Join(p.cache, "mod", ".*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, half := range halves {
+		if err := os.Chtimes(half, time.Time{}, time.Now().Add(-2*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status, stdout, stderr := p.run(t, "gox", "cache", "prune"); status != "0" || stdout != "" || stderr != "" {
+		t.Errorf("gox cache prune: status %s, %q %q", status, stdout, stderr)
+	}
+	if entries, err := os.ReadDir(filepath.Join(p.cache, "mod")); err != nil || len(entries) != 1 {
+		t.Errorf("in the directory of caches: %v %v, want one", entries, err)
+	}
 }
 
 // onlyDownloads reports whether stderr holds no more than go's news of what it
@@ -166,6 +187,7 @@ func downloads(t *testing.T, onRequest func()) (place, *atomic.Int64) {
 	}
 	var requests atomic.Int64
 	proxy := httputil.NewSingleHostReverseProxy(modules)
+	proxy.ErrorLog = log.New(io.Discard, "", 0) // it would tell of each that is killed while it downloads
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
 		onRequest()
