@@ -96,6 +96,7 @@ func (g *realGo) envJSON(t *testing.T, dir string, environ ...string) map[string
 // The go env file means to go what it means here, and so does a variable that
 // is empty or absent in the file and in the environment.
 func TestGoEnvAgainstGo(t *testing.T) {
+	gos := realGos(t)
 	for _, tt := range []struct{ name, data, environ string }{
 		{name: "nothing"},
 		{name: "plain", data: "GOPROXY=https://file.example\nGOFLAGS=-v\nGOPRIVATE=git.corp.example\n"},
@@ -119,9 +120,8 @@ func TestGoEnvAgainstGo(t *testing.T) {
 		{name: "itself", data: "GOENV=off\nGOPROXY=https://file.example\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			for _, version := range toolchains {
-				g := newRealGo(t, version)
-				g.environ = slices.DeleteFunc(g.environ, func(entry string) bool {
+			for _, g := range gos {
+				g.environ = slices.DeleteFunc(slices.Clone(g.environ), func(entry string) bool {
 					name, _, _ := strings.Cut(entry, "=")
 					return oneOf(name, "GOPROXY", "GOSUMDB", "GOENV")
 				})

@@ -185,6 +185,16 @@ func newRealGo(t *testing.T, version string) *realGo {
 	return g
 }
 
+// realGos are those of all toolchains, for a test of many cases.
+func realGos(t *testing.T) []realGo {
+	t.Helper()
+	var gos []realGo
+	for _, version := range toolchains {
+		gos = append(gos, *newRealGo(t, version))
+	}
+	return gos
+}
+
 // run runs go in dir. Of environ and what stands in for the user's environment,
 // environ counts.
 func (g *realGo) run(t *testing.T, dir string, environ []string, args ...string) (stdout, stderr string, err error) {
@@ -314,6 +324,7 @@ modfile = "go.alt.mod"
 [profile.none]
 goflags = []
 `
+	gos := realGos(t)
 	for _, tt := range []struct {
 		name, layers, goflags, since string
 		want                         string
@@ -329,8 +340,7 @@ goflags = []
 		{name: "all", layers: "alt suffix tags", goflags: "-tags=u -modfile=nowhere.mod -installsuffix=s", want: "[a b] suffix=x go=1.17 m.go tagged.go"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			for _, version := range toolchains {
-				g := newRealGo(t, version)
+			for _, g := range gos {
 				if older(g.version, tt.since) {
 					continue
 				}

@@ -90,6 +90,7 @@ func TestProxiesAgainstGo(t *testing.T) {
 		w.WriteHeader(status)
 	}))
 	t.Cleanup(server.Close)
+	gos := realGos(t)
 	for _, tt := range []struct {
 		name  string
 		value string // U/x is the proxy x; those whose name begins with bad say 500
@@ -155,8 +156,7 @@ func TestProxiesAgainstGo(t *testing.T) {
 			if got := strings.Join(entries, " "); !refused && !strings.HasPrefix(got+" ", tt.want+" ") {
 				t.Errorf("splitProxies: %q, want %q", got, tt.want)
 			}
-			for _, version := range toolchains {
-				g := newRealGo(t, version)
+			for _, g := range gos {
 				dir := t.TempDir()
 				mu.Lock()
 				asked = nil
