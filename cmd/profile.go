@@ -354,6 +354,9 @@ func (g *gox) profileInit(c *cli.Context) error {
 // writeNew writes a file that must not be there yet, whole or not at all.
 func writeNew(path, text string) error {
 	temp, err := os.CreateTemp(filepath.Dir(path), ".gox-*")
+	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
+		return fmt.Errorf("%s: %w", path, pathErr.Err)
+	}
 	if err != nil {
 		return err
 	}
@@ -395,8 +398,11 @@ func (g *gox) profileAllow(c *cli.Context, allow bool) error {
 		} else {
 			_, err = trust.Deny(f)
 		}
+		if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
+			err = fmt.Errorf("%s: %w\n\tset XDG_STATE_HOME to a directory that you may write to", pathErr.Path, pathErr.Err)
+		}
 		if err != nil {
-			return err
+			return &exitError{exitUsage, err}
 		}
 		for _, d := range f.Dangers() {
 			r.Settings = append(r.Settings, d.String())
