@@ -190,8 +190,27 @@ func originOf(o profiles.Origin) origin {
 	return origin{o.Layer.String(), o.Pos.File, o.Pos.Line, o.Profile, o.Key}
 }
 
-// shellQuote writes word so that a POSIX shell reads it back.
+// shellQuote writes word so that a POSIX shell reads it back. Control
+// characters, which a terminal might obey, are written in the form $'\x1b' that
+// POSIX has since 2024, and bash and zsh always had.
 func shellQuote(word string) string {
+	hidden := func(r rune) bool { return r != '\n' && r != '\t' && unicode.In(r, unicode.Cc, unicode.Cf) }
+	if strings.ContainsFunc(word, hidden) {
+		var b strings.Builder
+		for _, r := range word {
+			switch {
+			case hidden(r):
+				for _, c := range []byte(string(r)) {
+					fmt.Fprintf(&b, `\x%02x`, c)
+				}
+			case r == '\'' || r == '\\':
+				b.WriteString(`\` + string(r))
+			default:
+				b.WriteRune(r)
+			}
+		}
+		return "$'" + b.String() + "'"
+	}
 	if word != "" && !strings.ContainsFunc(word, func(r rune) bool {
 		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=.,/:@%^", r)
 	}) {
