@@ -131,8 +131,12 @@ func params(t *testing.T, dir, goPath string) testscript.Params {
 			if minimum, ok := strings.CutPrefix(cond, "go>="); ok && version.IsValid("go"+minimum) {
 				return version.Compare(gocmd.At(goPath).Version, "go"+minimum) >= 0, nil
 			}
-			if cond == "root" {
+			switch cond {
+			case "root":
 				return os.Getuid() == 0, nil
+			case "mount":
+				// Root may, and elsewhere it is the kernel's settings that say.
+				return exec.Command("unshare", "-rm", "mount", "-t", "tmpfs", "none", os.TempDir()).Run() == nil, nil
 			}
 			return false, errors.New("unknown condition")
 		},
