@@ -510,13 +510,13 @@ package dep
 	r := newest(t)
 	r.Timeout = time.Second
 	res := r.Run(t.Context(), s)
-	if !errors.Is(res.Err, context.DeadlineExceeded) {
+	if !errors.Is(res.Err, context.DeadlineExceeded) || !errors.Is(res.Err, ErrDeviates) {
 		t.Errorf("%v\n%s", res.Err, res.Transcript)
 	}
 	t.Run("cancelled", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if res := r.Run(ctx, s); !errors.Is(res.Err, context.Canceled) {
+		if res := r.Run(ctx, s); !errors.Is(res.Err, context.Canceled) || errors.Is(res.Err, ErrDeviates) {
 			t.Errorf("%v\n%s", res.Err, res.Transcript)
 		}
 	})

@@ -72,8 +72,9 @@ type Result struct {
 // header and its commands say.
 var ErrDeviates = errors.New("not as the script says")
 
-// Run runs s. It never fails by itself: what goes wrong is in the Result, as
-// an Err that is ErrDeviates only if the script ran.
+// Run runs s. It never fails by itself: what goes wrong is in the Result.
+// errors.Is(res.Err, ErrDeviates) holds where the script ran and was not
+// content; where it ran out of its time, context.DeadlineExceeded holds too.
 func (r *Runner) Run(ctx context.Context, s *Script) Result {
 	start := time.Now()
 	res := Result{Script: s, Version: r.Version}
@@ -87,7 +88,8 @@ func (r *Runner) run(ctx context.Context, s *Script, res *Result) error {
 	if timeout == 0 {
 		timeout = 2 * time.Minute
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	caller := ctx
+	ctx, cancel := context.WithTimeout(caller, timeout)
 	defer cancel()
 	if res.Version == "" {
 		v, err := r.version(ctx)
@@ -151,13 +153,15 @@ func (r *Runner) run(ctx context.Context, s *Script, res *Result) error {
 	}
 	res.Transcript = strings.ReplaceAll(t.log.String(), file+":", s.File+":")
 	res.Skipped = t.skipped
-	if err := ctx.Err(); err != nil && t.failed {
-		return fmt.Errorf("%s: %w", s.File, err)
+	switch {
+	case !t.failed:
+		return nil
+	case caller.Err() != nil:
+		return fmt.Errorf("%s: %w", s.File, caller.Err())
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: %w: not done after %v: %w", s.File, ErrDeviates, timeout, ctx.Err())
 	}
-	if t.failed {
-		return fmt.Errorf("%s: %w", s.File, ErrDeviates)
-	}
-	return nil
+	return fmt.Errorf("%s: %w", s.File, ErrDeviates)
 }
 
 // version asks the go under test.

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/gox/internal/gotest"
 )
@@ -131,6 +132,10 @@ func TestHeaders(t *testing.T) {
 // there and must not elsewhere.
 func TestLies(t *testing.T) {
 	rs := runners(t)
+	for _, r := range rs {
+		// A lie about a server that hangs may show by waiting for it.
+		r.Timeout = 20 * time.Second
+	}
 	n := 0
 	each(t, func(t *testing.T, s *Script) {
 		for _, c := range s.Claims {
