@@ -44,6 +44,7 @@ type explanation struct {
 type variable struct {
 	Name      string     `json:"name"`
 	Value     string     `json:"value"`
+	Unset     bool       `json:"unset,omitempty"`
 	Origin    origin     `json:"origin"`
 	Overrides []override `json:"overrides,omitempty"`
 
@@ -111,13 +112,16 @@ func (g *gox) ask(ctx context.Context, pl *plan) (map[string]string, error) {
 // explainOne tells of one variable. Its value is the one that go itself states
 // where go knows the variable.
 func explainOne(env *profiles.Env, name string, said map[string]string) variable {
-	counts := env.Lookup(name)
+	counts, history := env.Lookup(name), env.History(name)
+	if counts.Origin.Layer == profiles.Default && len(history) > 0 && history[0].Unset && !slices.Contains(profiles.Variables(), name) {
+		counts = history[0] // go has no default for it, and so there is none
+	}
 	effective := counts
 	if value, ok := said[name]; ok {
 		effective.Value = value
 	}
-	v := variable{Name: name, Value: effective.Shown(), Origin: originOf(counts.Origin), text: counts.Origin.String()}
-	for _, s := range env.History(name) {
+	v := variable{Name: name, Value: effective.Shown(), Unset: counts.Unset, Origin: originOf(counts.Origin), text: counts.Origin.String()}
+	for _, s := range history {
 		if s == counts {
 			continue
 		}
@@ -172,13 +176,17 @@ func (g *gox) printExplanation(e *explanation) {
 	}
 	out := fmt.Sprintf("profile %s%s\ngo %s %s\n", e.Profile, by, e.Go, e.GoVersion)
 	for _, v := range e.Variables {
-		out += fmt.Sprintf("\n%s=%s\n\t%s\n", v.Name, shellQuote(spell(v.Value, "")), g.plain(v.text))
+		value := "=" + shellQuote(spell(v.Value, ""))
+		if v.Unset {
+			value = " unset"
+		}
+		out += fmt.Sprintf("\n%s%s\n\t%s\n", v.Name, value, g.plain(v.text))
 		for _, o := range v.Overrides {
-			value := shellQuote(spell(o.Value, ""))
 			if o.Unset {
-				value = "unset"
+				out += fmt.Sprintf("\tunset by %s\n", g.plain(o.text))
+				continue
 			}
-			out += fmt.Sprintf("\toverrides %s, from %s\n", value, g.plain(o.text))
+			out += fmt.Sprintf("\toverrides %s, from %s\n", shellQuote(spell(o.Value, "")), g.plain(o.text))
 		}
 	}
 	fmt.Fprint(g.Stdout, out)
