@@ -45,7 +45,7 @@ func ParseVersions(s string) (Versions, error) {
 			}
 		}
 		if from == "" && to == "" {
-			return Versions{}, fmt.Errorf("%q: neither all, none, nor a range such as go1.22..", elem)
+			return Versions{}, fmt.Errorf("%q: not all, none, or a range like go1.22.. or ..go1.19", elem)
 		}
 		if from != "" && to != "" && compare(from, to) > 0 {
 			return Versions{}, fmt.Errorf("%q: runs backwards", elem)
