@@ -243,7 +243,8 @@ func (g *gox) check(set *profiles.Set, names []string) (profiles.Problems, error
 			found = append(found, &profiles.Problem{Pos: pos, Key: "default", Text: p.Text, Mend: p.Mend})
 		}
 	}
-	if len(names) == 0 {
+	all := len(names) == 0
+	if all {
 		files, err := set.All()
 		if err != nil {
 			return nil, err
@@ -261,6 +262,7 @@ func (g *gox) check(set *profiles.Set, names []string) (profiles.Problems, error
 		pl.go_ = gocmd.At(path)
 	}
 	here := pl.go_
+	var dangers []profiles.Danger
 	for _, name := range names {
 		profile, err := set.Resolve(name)
 		if err != nil {
@@ -274,6 +276,7 @@ func (g *gox) check(set *profiles.Set, names []string) (profiles.Problems, error
 			found = append(found, p)
 			continue
 		}
+		dangers = append(dangers, profile.Dangers()...)
 		pl.profile, pl.go_ = profile, here
 		if v := profile.Go(); v != nil && !v.IsPath() {
 			// What it says must hold for the toolchain that it asks for.
@@ -290,8 +293,14 @@ func (g *gox) check(set *profiles.Set, names []string) (profiles.Problems, error
 		if f.Owner >= 0 {
 			found = append(found, foreign(f))
 		}
-		for _, d := range f.Dangers() {
+		if all {
+			dangers = f.Dangers() // in a profile that cannot be resolved as well
+		}
+		for _, d := range dangers {
 			v := d.Value
+			if v.Pos.File != f.Path {
+				continue
+			}
 			found = append(found, &profiles.Problem{Pos: v.Pos, Profile: v.Profile, Key: v.Key, Warning: true, Text: d.Why, Mend: "it takes effect after: gox profile allow"})
 		}
 	}
