@@ -32,7 +32,7 @@ that go uses without gox is never touched.
 			},
 			{
 				Name: "path", Usage: "print the module cache that a run would use",
-				Description: "   ls $(gox -p office cache path)",
+				Description: "   gox -p office cache path",
 				Flags:       []cli.Flag{jsonFlag()},
 				Action:      g.cachePath,
 			},

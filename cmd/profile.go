@@ -39,7 +39,10 @@ it, then in the user's own file, then in gox.
    url."ssh://git@git.corp.example/".insteadOf = "https://git.corp.example/"
 
 Further keys, each setting the variable of its name: gosumdb, gonoproxy,
-gonosumdb, goinsecure, govcs, goauth, gotoolchain, gocache.`,
+gonosumdb, goinsecure, govcs, goauth, gotoolchain, gocache.
+
+   gox profile init
+   gox profile show office`,
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Usage: "list the profiles within reach",

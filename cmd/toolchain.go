@@ -54,7 +54,7 @@ toolchain line having a say.
 			},
 			{
 				Name: "path", Usage: "print the GOROOT of an installed toolchain", ArgsUsage: "VERSION",
-				Description: "   ls $(gox toolchain path 1.22)/src",
+				Description: "   gox toolchain path 1.22",
 				Flags:       []cli.Flag{jsonFlag()},
 				Action:      g.toolchainPath,
 			},
