@@ -174,7 +174,7 @@ func (g *gox) printExplanation(e *explanation) {
 	if e.Chosen != "" {
 		by = " (" + g.plain(e.Chosen) + ")"
 	}
-	out := fmt.Sprintf("profile %s%s\ngo %s %s\n", e.Profile, by, e.Go, e.GoVersion)
+	out := fmt.Sprintf("profile %s%s\n%s\n", e.Profile, by, strings.TrimSpace("go "+e.Go+" "+e.GoVersion))
 	for _, v := range e.Variables {
 		value := "=" + shellQuote(spell(v.Value, ""))
 		if v.Unset {
