@@ -355,6 +355,14 @@ func (b *builder) versions() {
 	if set, choice := b.value("gotoolchain"), b.Go(); set != nil && choice != nil {
 		b.warn(set, fmt.Sprintf("go = %q (%s) runs that toolchain itself, and no other", choice.String(), choice.Pos), "take one of them out")
 	}
+	if off := b.value("goproxy"); off != nil && off.String() == "off" && b.env.Value("GOPROXY") == "off" {
+		if private := b.env.Lookup("GONOPROXY"); private.Value == "" {
+			private = b.env.Lookup("GOPRIVATE")
+			if private.Value != "" && private.Value != "none" {
+				b.warn(off, fmt.Sprintf("go still fetches what GOPRIVATE names (%s, from %s)", private.Shown(), private.Origin), `for no network at all write besides: gonoproxy = "none"`)
+			}
+		}
+	}
 	if db, choice := b.value("gosumdb"), b.Go(); db != nil && choice != nil && db.String() == "off" && !choice.IsPath() {
 		b.warn(db, fmt.Sprintf("a toolchain that must be fetched for go = %q is verified by the checksum database all the same", choice.String()), "")
 	}

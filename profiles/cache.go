@@ -42,8 +42,10 @@ func sourceKeys() []string {
 //
 // An isolated cache goes by the profile that chose the sources. So a profile
 // that extends another and only takes go.work out, or only turns the network
-// off, uses the other's cache: GOPROXY=off is no source. Where only "off" is
-// said and nothing lies beneath, the cache is Shared.
+// off, uses the other's cache: GOPROXY=off is no source, nor is the GONOPROXY=none
+// beside it, without which go still fetches private modules (the claim
+// private-off). Where only "off" is said and nothing lies beneath, the cache is
+// Shared.
 func (p *Profile) Cache(e *Env, home string) Cache {
 	if p.Empty() {
 		return Cache{Origin: Origin{Layer: Default}}
@@ -73,7 +75,7 @@ func (p *Profile) Cache(e *Env, home string) Cache {
 	}
 	for _, key := range sourceKeys() {
 		name := strings.ToUpper(key)
-		c.Sources = append(c.Sources, name+"="+e.source(name))
+		c.Sources = append(c.Sources, name+"="+p.source(e, name))
 	}
 	for _, key := range p.keysUnder("git.url.") {
 		c.Sources = append(c.Sources, key+"="+p.values(key)[0].String())
@@ -90,7 +92,7 @@ func (p *Profile) choosers() []string {
 			if v.raw == "" {
 				break // this and what it extends are taken back
 			}
-			if key != "goproxy" || v.String() != "off" {
+			if !p.closes(v) {
 				counts[v] = true
 				break
 			}
@@ -113,13 +115,37 @@ func (p *Profile) choosers() []string {
 	return names
 }
 
+// closes reports whether v only takes sources away: goproxy = "off", and
+// gonoproxy = "none" in the same table.
+func (p *Profile) closes(v *Value) bool {
+	switch v.Key {
+	case "goproxy":
+		return v.String() == "off"
+	case "gonoproxy":
+		t := p.tables()[slices.IndexFunc(p.tables(), func(t *section) bool { return t.values[v.Key] == v })]
+		return oneOf(v.String(), "none", "") && t.values["goproxy"] != nil && p.closes(t.values["goproxy"])
+	}
+	return false
+}
+
 // source returns the value of a variable that decides about sources, as a
-// digest wants it: "" for go's own default, whatever the go version, and
-// GOPROXY=off passed over.
-func (e *Env) source(name string) string {
+// digest wants it: "" for go's own default, whatever the go version, and what
+// only takes sources away passed over.
+func (p *Profile) source(e *Env, name string) string {
+	closed := map[Position]bool{} // the places of settings that close
+	for _, key := range []string{"goproxy", "gonoproxy"} {
+		for _, v := range p.values(key) {
+			closed[v.Pos] = p.closes(v)
+		}
+	}
+	off := slices.ContainsFunc(e.decided["GOPROXY"], func(s Setting) bool { return s.Origin.Layer == Override && s.Value == "off" })
 	var history []Setting
 	for _, s := range e.History(name) {
-		if s.Origin.Layer != GorootEnv && (name != "GOPROXY" || s.Value != "off") {
+		switch {
+		case s.Origin.Layer == GorootEnv:
+		case name == "GOPROXY" && s.Value == "off":
+		case name == "GONOPROXY" && s.Value == "none" && (off && s.Origin.Layer == Override || s.Origin.Layer == InProfile && closed[s.Origin.Pos]):
+		default:
 			history = append(history, s)
 		}
 	}

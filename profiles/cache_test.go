@@ -83,6 +83,8 @@ func TestCache(t *testing.T) {
 		{name: "offline by extends", layers: "train", want: office},
 		{name: "offline by a layer", layers: "office offline", want: office},
 		{name: "offline by -e", layers: "office", overrides: "GOPROXY=off", want: office},
+		{name: "offline by -e, private modules too", layers: "office", overrides: "GOPROXY=off GONOPROXY=none", want: office},
+		{name: "private modules through the proxy", layers: "office", overrides: "GONOPROXY=none", want: strings.Replace(office, "GONOPROXY=", "GONOPROXY=none", 1)},
 		{name: "offline by a layer and -e", layers: "office offline", overrides: "GOPROXY=off", want: office},
 		{name: "vendor above", layers: "office vendor", want: office},
 		{name: "an extending profile that changes no source", layers: "module", want: office},

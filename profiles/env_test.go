@@ -306,6 +306,8 @@ func TestDirectory(t *testing.T) {
 
 		{name: "gotoolchain, old go", text: `gotoolchain = "local"`, dir: "m", version: "go1.20.14", want: "ROOT/profiles.toml:2: [profile.x] gotoolchain: warning: go1.20.14 does not read it; go1.21 was the first"},
 		{name: "gotoolchain, new go", text: `gotoolchain = "local"`, dir: "m", version: "go1.21rc1", want: "GOTOOLCHAIN=local"},
+		{name: "off, and private modules", text: "goproxy = \"off\"\ngoprivate = [\"git.corp.example\"]", dir: "m", want: `ROOT/profiles.toml:2: [profile.x] goproxy: warning: go still fetches what GOPRIVATE names (git.corp.example, from ROOT/profiles.toml:3 [profile.x] goprivate)` + "\n\tfor no network at all write besides: gonoproxy = \"none\""},
+		{name: "off, and none", text: "goproxy = \"off\"\ngonoproxy = \"none\"\ngoprivate = [\"git.corp.example\"]", dir: "m", want: "GONOPROXY=none GOPRIVATE=git.corp.example GOPROXY=off"},
 		{name: "goauth, old go", text: `goauth = "off"`, dir: "m", version: "go1.23.4", want: "ROOT/profiles.toml:2: [profile.x] goauth: warning: go1.23.4 does not read it; go1.24 was the first"},
 		{name: "gotoolchain and go", text: "gotoolchain = 'local'\ngo = '1.22'", dir: "m", want: "ROOT/profiles.toml:2: [profile.x] gotoolchain: warning: go = \"1.22\" (ROOT/profiles.toml:3) runs that toolchain itself, and no other\n\ttake one of them out"},
 		{name: "gosumdb and go", text: "gosumdb = 'off'\ngo = '1.22'", dir: "m", want: "ROOT/profiles.toml:2: [profile.x] gosumdb: warning: a toolchain that must be fetched for go = \"1.22\" is verified by the checksum database all the same"},

@@ -104,6 +104,7 @@ func Scaffold(r Repository) string {
 		line(`description = "from vendor/, and from nowhere else"`)
 		line(`mod         = "vendor"`)
 		line(`goproxy     = "off"`)
+		line(`gonoproxy   = "none"      # nor for what goprivate names, which "off" leaves open`)
 		if r.Workspace {
 			line(`# In a workspace go takes this from go1.22 on, where "go work vendor" made vendor/.`)
 		}
@@ -113,6 +114,7 @@ func Scaffold(r Repository) string {
 	line(`description = "no network: what proxy has downloaded before"`)
 	line(`extends     = "proxy"`)
 	line(`goproxy     = "off"`)
+	line(`gonoproxy   = "none"      # nor for what goprivate names, which "off" leaves open`)
 	return b.String()
 }
 
