@@ -35,15 +35,25 @@ func System() *Process {
 	p.Executable, _ = os.Executable()
 	p.Dir, _ = os.Getwd()
 	p.Shell = p.Dir
-	p.Home, _ = os.UserHomeDir()
-	p.ConfigDir, _ = os.UserConfigDir()
+	p.Home = known(os.UserHomeDir())
+	p.ConfigDir = known(os.UserConfigDir())
 	if dir := p.getenv("GOX_CACHE"); dir != "" {
 		p.CacheDir = absolute(dir, p.Dir)
-	} else if dir, err := os.UserCacheDir(); err == nil {
+	} else if dir := known(os.UserCacheDir()); dir != "" {
 		p.CacheDir = filepath.Join(dir, "gox")
 	}
 	p.StateDir = p.stateDir()
 	return p
+}
+
+// known returns a directory of the user's, "" where there is none. A relative
+// one, of HOME=x, would be another in each directory, and in a cloned
+// repository somebody else's.
+func known(dir string, err error) string {
+	if err != nil || !filepath.IsAbs(dir) {
+		return ""
+	}
+	return dir
 }
 
 // stateDir returns where gox remembers what the user allowed. Go has no
@@ -53,7 +63,7 @@ func (p *Process) stateDir() string {
 	base := ""
 	switch runtime.GOOS {
 	case "windows":
-		base = p.getenv("LOCALAPPDATA")
+		base = known(p.getenv("LOCALAPPDATA"), nil)
 	case "darwin", "ios":
 		base = p.ConfigDir
 	default:

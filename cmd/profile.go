@@ -321,6 +321,9 @@ func (g *gox) profileInit(c *cli.Context) error {
 	if _, err := arguments(c, 0, 0); err != nil {
 		return err
 	}
+	if g.Dir == "" {
+		return usagef("the working directory is gone\n\tcd to another one")
+	}
 	r, err := profiles.Survey(g.Dir)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"golang.org/x/mod/module"
 
@@ -200,6 +201,9 @@ func wide(pattern string) bool {
 // its kin carry flags for other programs, of which only the commonest are
 // known to be harmless here.
 func harmlessFlag(word string) bool {
+	if strings.ContainsFunc(word, func(r rune) bool { return r != ' ' && unicode.IsSpace(r) }) {
+		return false // before go1.20 any of these began another flag
+	}
 	name := flagName(word)
 	if name == "ldflags" {
 		_, value, _ := strings.Cut(word, "=")
