@@ -98,7 +98,11 @@ func versionOf(t *testing.T, r *Runner) string {
 func TestScripts(t *testing.T) {
 	for _, r := range runners(t) {
 		t.Run(versionOf(t, r), func(t *testing.T) {
+			n := 0
 			each(t, func(t *testing.T, s *Script) {
+				if n++; testing.Short() && n%8 != 0 {
+					t.Skip("-short: only every eighth script")
+				}
 				t.Parallel()
 				res := r.Run(interruptible(t), s)
 				if res.Err != nil {
