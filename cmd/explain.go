@@ -66,6 +66,9 @@ func (g *gox) explain(c *cli.Context) error {
 		return err
 	}
 	for _, name := range names {
+		if name == "" {
+			return usagef("explain: %q is no name of a variable\n\tgox explain --help", name)
+		}
 		if strings.Contains(name, "=") {
 			return usagef("explain: %q is no name of a variable\n\tgox -e %s explain %s", name, name, name[:strings.Index(name, "=")])
 		}
