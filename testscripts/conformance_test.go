@@ -395,11 +395,22 @@ func outcome(t *testing.T, program, goproxy, url string, args []string) map[stri
 	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module example.com/main\n\ngo 1.18\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
+	// Telemetry, since 1.23, writes to it after go has ended, while it is removed.
+	home := t.TempDir()
+	for _, config := range []string{".config", "Library/Application Support"} {
+		telemetry := filepath.Join(home, config, "go", "telemetry")
+		if err := os.MkdirAll(telemetry, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(telemetry, "mode"), []byte("off\n"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
 	cmd := exec.CommandContext(t.Context(), program, args...)
 	cmd.Dir = dir
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "SYSTEMROOT=" + os.Getenv("SYSTEMROOT"), "PWD=" + dir,
-		"HOME=" + t.TempDir(), "GOPATH=" + t.TempDir(), "GOCACHE=" + goCache(t), "GOMODCACHE=" + filepath.Join(dir, "modcache"),
+		"HOME=" + home, "GOPATH=" + t.TempDir(), "GOCACHE=" + goCache(t), "GOMODCACHE=" + filepath.Join(dir, "modcache"),
 		"GOENV=off", "GOFLAGS=-modcacherw", "GOPROXY=" + goproxy, "GOSUMDB=off", "GOTOOLCHAIN=local", "CGO_ENABLED=0",
 	}
 	var stdout, stderr bytes.Buffer
