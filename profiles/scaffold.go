@@ -123,7 +123,7 @@ func Scaffold(r Repository) string {
 // secret, and needs nobody's permission.
 func fitsProject(key, value string) bool {
 	v := &Value{Key: key, Scope: Project, raw: value}
-	return shown(value) == value && !strings.ContainsAny(value, "\"\\\ufffd") && len(v.check()) == 0 && danger(v, nil) == ""
+	return shown(value) == value && !strings.ContainsAny(value, "\"\\\ufffd") && len(v.check()) == 0 && danger(v, beside{}) == ""
 }
 
 // modfileProfile makes the name of a profile from that of a .mod file:

@@ -32,18 +32,15 @@ func (d Danger) String() string {
 // need the user's word. The user's own file and the built-in profiles need
 // none.
 func (p *Profile) Dangers() []Danger {
-	var private []string
-	if v := p.value("goprivate"); v != nil {
-		private = patterns(v)
-	}
+	beside := besides(p.value)
 	var found []Danger
 	for _, v := range p.Values() {
-		found = appendDanger(found, v, private)
+		found = appendDanger(found, v, beside)
 	}
 	// GOFLAGS are merged, so that those of a farther table are in force too.
 	if all := p.values("goflags"); len(all) > 1 {
 		for _, v := range all[1:] {
-			found = appendDanger(found, v, private)
+			found = appendDanger(found, v, beside)
 		}
 	}
 	return found
@@ -54,13 +51,10 @@ func (p *Profile) Dangers() []Danger {
 func (f *File) Dangers() []Danger {
 	var found []Danger
 	for _, s := range f.profiles {
-		var private []string
-		if v := s.values["goprivate"]; v != nil {
-			private = patterns(v)
-		}
+		beside := besides(func(key string) *Value { return s.values[key] })
 		before := len(found)
 		for _, v := range s.values {
-			found = appendDanger(found, v, private)
+			found = appendDanger(found, v, beside)
 		}
 		if len(found) > before {
 			f.locate(s)
@@ -72,11 +66,28 @@ func (f *File) Dangers() []Danger {
 	return found
 }
 
-func appendDanger(found []Danger, v *Value, private []string) []Danger {
+// A setting is judged by what stands beside it.
+type beside struct {
+	private []string // the patterns of goprivate
+	shared  bool     // modcache = "shared"
+}
+
+func besides(value func(key string) *Value) beside {
+	var b beside
+	if v := value("goprivate"); v != nil {
+		b.private = patterns(v)
+	}
+	if v := value("modcache"); v != nil {
+		b.shared = v.String() == "shared"
+	}
+	return b
+}
+
+func appendDanger(found []Danger, v *Value, by beside) []Danger {
 	if v.Scope != Project {
 		return found
 	}
-	if why := danger(v, private); why != "" {
+	if why := danger(v, by); why != "" {
 		found = append(found, Danger{v, why})
 	}
 	return found
@@ -87,7 +98,7 @@ func patterns(v *Value) []string { return strings.Split(v.String(), ",") }
 // danger says why v needs the user's word, "" where it needs none: where it
 // only chooses sources or shapes the build. Wherever the rule is a list, it
 // lists what is harmless, so that what gox does not know asks.
-func danger(v *Value, private []string) string {
+func danger(v *Value, by beside) string {
 	value := v.String()
 	switch v.Key {
 	case "go":
@@ -99,6 +110,12 @@ func danger(v *Value, private []string) string {
 		// tests of toolchains, go does not insist on the checksum database.
 		if value := strings.TrimSpace(value); strings.HasPrefix(value, "file:") && !strings.ContainsAny(value, ",|") {
 			return `lets toolchains past the checksum database; with "off" after it, it does not`
+		}
+	case "gonoproxy":
+		// What the user's own settings exempt from the checksum database would
+		// come from elsewhere, unproved, and stay for other projects to use.
+		if by.shared {
+			return "decides where private modules in your own module cache come from"
 		}
 	case "gosumdb":
 		switch {
@@ -118,7 +135,7 @@ func danger(v *Value, private []string) string {
 		}
 	case "gonosumdb", "goinsecure":
 		for _, pattern := range patterns(v) {
-			if pattern != "" && pattern != "none" && !within(pattern, private) {
+			if pattern != "" && pattern != "none" && !within(pattern, by.private) {
 				return fmt.Sprintf("%q is wider than goprivate", pattern)
 			}
 		}

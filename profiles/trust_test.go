@@ -87,6 +87,8 @@ func TestDangers(t *testing.T) {
 
 		{`modcache = "isolated"`, ""},
 		{`modcache = "shared"`, ""},
+		{`gonoproxy = "none"`, ""},
+		{"modcache = 'shared'\ngonoproxy = 'none'", "decides where private modules in your own module cache come from"},
 		{`modcache = "fresh"`, ""},
 		{`modcache = ""`, ""},
 		{`modcache = "./mod"`, "takes modules from there, which go does not verify again"},

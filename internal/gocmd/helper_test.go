@@ -47,7 +47,7 @@ func helper(mode string, args []string) int {
 		fmt.Println((<-c).String())
 		return 7
 	case "stubborn": // for ever
-		signal.Notify(make(chan os.Signal), forwarded...)
+		signal.Notify(make(chan os.Signal, 1), forwarded...)
 		fmt.Println("ready")
 		select {}
 	case "ignored":
