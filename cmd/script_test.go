@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -36,6 +37,14 @@ import (
 var bin string
 
 func TestMain(m *testing.M) {
+	// Under nohup, or in the background of a shell, these are ignored, and so
+	// they would be by every program that a test signals. A handler here makes
+	// such programs begin with the default.
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "gox-test-")
 		if err == nil {

@@ -21,6 +21,12 @@ func TestMain(m *testing.M) {
 	if mode := os.Getenv(helperVar); mode != "" {
 		os.Exit(helper(mode, os.Args[1:]))
 	}
+	// As in cmd's tests: nohup must not make the programs under test deaf.
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 	dir, err := os.MkdirTemp("", "gox-gocmd-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -60,7 +60,7 @@ func address(word string) string {
 		if slash := strings.IndexAny(part, "/#"); slash >= 0 {
 			authority = slash
 		}
-		if at := strings.LastIndexByte(part[:authority], '@'); at >= 0 {
+		if at := strings.LastIndexByte(part[:authority], '@'); at >= 0 && !isLogin(scheme, part[:at]) {
 			part = Mask + part[at:]
 		}
 		masked += part
@@ -69,6 +69,12 @@ func address(word string) string {
 		masked += "?" + Mask
 	}
 	return masked
+}
+
+// isLogin reports whether the userinfo of an address is the name of an account
+// to log in to, as in ssh://git@host.example, which is no secret.
+func isLogin(scheme, userinfo string) bool {
+	return strings.HasSuffix(scheme, "ssh") && !strings.ContainsAny(userinfo, ":@")
 }
 
 // oddPort reports whether the authority that rest begins with ends in what

@@ -17,6 +17,7 @@ func TestText(t *testing.T) {
 		{"query on host", "https://a.example?token=abc", "https://a.example?xxxxx"},
 		{"sentence", `Get "https://u:pw@a.example/x": refused`, `Get "https://xxxxx@a.example/x": refused`},
 		{"module version is no userinfo", "https://a.example/m@v1.0.0 failed", "https://a.example/m@v1.0.0 failed"},
+		{"ssh login", "url.ssh://git@h.example/.insteadOf", "url.ssh://git@h.example/.insteadOf"},
 		{"ssh", "ssh://git:pw@h.example/x", "ssh://xxxxx@h.example/x"},
 		{"a scheme after a scheme", "://https://u:pw@h.example", "://https://xxxxx@h.example"},
 		{"slash in the password", "https://u:p/w@h.example/x", "https://xxxxx@h.example/x"},
