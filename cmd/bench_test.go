@@ -3,6 +3,7 @@
 package cmd_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,6 +44,25 @@ func BenchmarkOverhead(b *testing.B) {
 	environ = append(environ, "GOFLAGS=-mod=readonly")
 	if out, err := start("go", "build", "work").CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
+	}
+	// direnv and mise are to set the same variables as the profile.
+	set := ""
+	mise := "[env]\n"
+	for _, v := range environ[len(environ)-3:] {
+		name, value, _ := strings.Cut(v, "=")
+		set += fmt.Sprintf("export %s='%s'\n", name, value)
+		mise += fmt.Sprintf("%s = '%s'\n", name, value)
+	}
+	for name, text := range map[string]string{".envrc": set, "mise.toml": mise} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
+			b.Fatal(err)
+		}
+	}
+	environ = append(environ, "XDG_DATA_HOME="+b.TempDir(), "MISE_TRUSTED_CONFIG_PATHS="+dir)
+	if _, err := exec.LookPath("direnv"); err == nil {
+		if out, err := start("direnv", "allow", dir).CombinedOutput(); err != nil {
+			b.Fatalf("%v\n%s", err, out)
+		}
 	}
 	wrappers := []struct {
 		name string

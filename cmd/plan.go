@@ -99,10 +99,8 @@ func foreign(f *profiles.File) *profiles.Problem {
 // project's file that need the user's word and do not have it.
 func (g *gox) checkTrust(set *profiles.Set, profile *profiles.Profile) error {
 	trust := g.trust()
-	allowed := map[string]bool{}
 	for _, f := range set.Project() {
-		allowed[f.Path] = f.Owner < 0 && len(f.Dangers()) == 0 || trust.Allowed(f)
-		if f.Owner >= 0 && !allowed[f.Path] {
+		if f.Owner >= 0 && !trust.Allowed(f) {
 			return foreign(f)
 		}
 	}
@@ -110,7 +108,7 @@ func (g *gox) checkTrust(set *profiles.Set, profile *profiles.Profile) error {
 	var all profiles.Problems
 	for _, d := range profile.Dangers() {
 		file := d.Value.Pos.File
-		if allowed[file] {
+		if slices.ContainsFunc(set.Project(), func(f *profiles.File) bool { return f.Path == file && trust.Allowed(f) }) {
 			continue
 		}
 		if refused[file] == nil {
