@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"example.com/gox/internal/modcache"
+	"example.com/gox/internal/wrap"
 	"example.com/gox/profiles"
 )
 
@@ -69,10 +70,10 @@ func (g *gox) cacheList(c *cli.Context) error {
 	if _, err := arguments(c, 0, 0); err != nil {
 		return err
 	}
-	if err := g.cacheDir(); err != nil {
+	if err := g.CheckCacheDir(); err != nil {
 		return err
 	}
-	entries, err := g.modcaches().List(c.Context)
+	entries, err := g.Modcaches().List(c.Context)
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func (g *gox) printEntries(c *cli.Context, entries []modcache.Entry) error {
 		if e.InUse {
 			state = "in use"
 		}
-		rows = append(rows, []string{e.Key, e.Kind, size(e.Size), strconv.Itoa(e.Modules) + " modules", state})
+		rows = append(rows, []string{e.Key, e.Kind, wrap.Size(e.Size), strconv.Itoa(e.Modules) + " modules", state})
 	}
 	table(g.Stdout, rows)
 	return nil
@@ -113,26 +114,26 @@ func (g *gox) cachePath(c *cli.Context) error {
 	if _, err := arguments(c, 0, 0); err != nil {
 		return err
 	}
-	pl, err := g.plan(c.Context, g.Dir, false)
+	pl, err := g.Plan(c.Context, g.Dir, false)
 	if err != nil {
-		return &exitError{exitUsage, err}
+		return &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 	}
-	if pl.cache.Mode == profiles.Fresh && !pl.pinned {
-		return errors.New("a fresh module cache has no path before its run\n\tgox -p " + pl.profile.Name + " env GOMODCACHE")
+	if pl.Cache.Mode == profiles.Fresh && !pl.Pinned {
+		return errors.New("a fresh module cache has no path before its run\n\tgox -p " + pl.Profile.Name + " env GOMODCACHE")
 	}
-	if err := g.foreseeCache(pl); err != nil {
-		return &exitError{exitUsage, err}
+	if err := g.ForeseeCache(pl); err != nil {
+		return &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 	}
-	said, err := g.ask(c.Context, pl)
+	said, err := g.Ask(c.Context, pl)
 	if err != nil {
 		return err
 	}
 	path := said["GOMODCACHE"]
 	if path == "" {
-		path = pl.env.Value("GOMODCACHE")
+		path = pl.Env.Value("GOMODCACHE")
 	}
 	if c.Bool("json") {
-		return g.printJSON(map[string]string{"mode": pl.cache.Mode.String(), "path": path})
+		return g.printJSON(map[string]string{"mode": pl.Cache.Mode.String(), "path": path})
 	}
 	fmt.Fprintln(g.Stdout, path)
 	return nil
@@ -146,10 +147,10 @@ func (g *gox) cachePrune(c *cli.Context) error {
 	if err != nil {
 		return usagef("cache prune --unused-for: %v\n\tgox cache prune --unused-for 30d", err)
 	}
-	if err := g.cacheDir(); err != nil {
+	if err := g.CheckCacheDir(); err != nil {
 		return err
 	}
-	removed, err := g.modcaches().Prune(c.Context, modcache.PruneOptions{UnusedFor: unused, DryRun: c.Bool("dry-run")})
+	removed, err := g.Modcaches().Prune(c.Context, modcache.PruneOptions{UnusedFor: unused, DryRun: c.Bool("dry-run")})
 	if err != nil {
 		return err
 	}
@@ -179,13 +180,13 @@ func (g *gox) cacheRemove(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := g.cacheDir(); err != nil {
+	if err := g.CheckCacheDir(); err != nil {
 		return err
 	}
 	var failed []error
 	removed := []string{}
 	for _, key := range keys {
-		if err := g.modcaches().Remove(key); err != nil {
+		if err := g.Modcaches().Remove(key); err != nil {
 			failed = append(failed, g.unknownCache(c, key, err))
 			continue
 		}
@@ -204,7 +205,7 @@ func (g *gox) unknownCache(c *cli.Context, key string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	entries, listErr := g.modcaches().List(c.Context)
+	entries, listErr := g.Modcaches().List(c.Context)
 	if listErr != nil {
 		return err
 	}
@@ -223,11 +224,11 @@ func (g *gox) cacheVerify(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := g.cacheDir(); err != nil {
+	if err := g.CheckCacheDir(); err != nil {
 		return err
 	}
 	if len(keys) == 0 {
-		entries, err := g.modcaches().List(c.Context)
+		entries, err := g.Modcaches().List(c.Context)
 		if err != nil {
 			return err
 		}
@@ -243,7 +244,7 @@ func (g *gox) cacheVerify(c *cli.Context) error {
 	found := false
 	var failed []error
 	for _, key := range keys {
-		faults, err := g.modcaches().Verify(c.Context, key)
+		faults, err := g.Modcaches().Verify(c.Context, key)
 		if err != nil {
 			failed = append(failed, g.unknownCache(c, key, err))
 			continue
@@ -266,7 +267,7 @@ func (g *gox) cacheVerify(c *cli.Context) error {
 		}
 	}
 	if failed == nil && found {
-		return &exitError{code: exitFindings}
+		return &wrap.ExitError{Code: wrap.ExitFindings}
 	}
 	return errors.Join(failed...)
 }

@@ -161,10 +161,11 @@ func onlyDownloads(stderr string) bool {
 // downloads returns a place with a main module that requires a dozen others,
 // the profile "isolated" and a proxy, which calls onRequest before it answers.
 func downloads(t *testing.T, onRequest func()) (place, *atomic.Int64) {
-	goPath, err := gocmd.Find(os.Getenv("PATH"), "")
+	found, err := gocmd.Find(os.Getenv("PATH"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
+	goPath := found.Path
 	files := map[string]string{"m.go": "package m\n\n"}
 	for n := range 12 {
 		name := fmt.Sprint("example.test/d", n)

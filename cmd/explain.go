@@ -1,14 +1,13 @@
 package cmd
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
-	"example.com/gox/internal/gocmd"
+	"example.com/gox/internal/wrap"
 	"example.com/gox/profiles"
 )
 
@@ -73,43 +72,35 @@ func (g *gox) explain(c *cli.Context) error {
 			return usagef("explain: %q is no name of a variable\n\tgox -e %s explain %s", name, name, name[:strings.Index(name, "=")])
 		}
 	}
-	pl, err := g.plan(c.Context, g.Dir, false)
+	pl, err := g.Plan(c.Context, g.Dir, false)
 	if err != nil {
-		return &exitError{exitUsage, err}
+		return &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 	}
-	if err := g.foreseeCache(pl); err != nil {
-		return &exitError{exitUsage, err}
+	if err := g.ForeseeCache(pl); err != nil {
+		return &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 	}
 	e := explanation{
-		Profile: pl.profile.Name, Chosen: pl.chosen, Go: pl.go_.Path, GoVersion: pl.go_.Version,
-		Misspelt: profiles.Misspelt(g.Environ), Warnings: pl.caution,
+		Profile: pl.Profile.Name, Chosen: pl.Chosen, Go: pl.Go.Path, GoVersion: pl.Go.Version,
+		Misspelt: profiles.Misspelt(g.Environ), Warnings: pl.Caution,
 	}
-	if pl.missing != "" {
-		e.Go = pl.missing + " (not installed yet)"
+	if pl.Missing != "" {
+		e.Go = pl.Missing + " (not installed yet)"
 	}
 	if len(names) == 0 {
-		names = telling(pl.env)
+		names = telling(pl.Env)
 	}
-	said, err := g.ask(c.Context, pl)
+	said, err := g.Ask(c.Context, pl)
 	if err != nil {
-		g.report(fmt.Errorf("go did not tell its own values, so those it finds by itself are missing: %w", err), 0)
+		g.Report(fmt.Errorf("go did not tell its own values, so those it finds by itself are missing: %w", err), 0)
 	}
 	for _, name := range names {
-		e.Variables = append(e.Variables, explainOne(pl.env, name, said))
+		e.Variables = append(e.Variables, explainOne(pl.Env, name, said))
 	}
 	if c.Bool("json") {
 		return g.printJSON(e)
 	}
 	g.printExplanation(&e)
 	return nil
-}
-
-// ask returns what go itself says of its variables in the plan's environment.
-func (g *gox) ask(ctx context.Context, pl *plan) (map[string]string, error) {
-	if pl.go_.Path == "" {
-		return nil, nil
-	}
-	return gocmd.EnvJSON(ctx, pl.go_.Path, pl.dir, pl.env.Environ())
 }
 
 // explainOne tells of one variable. Its value is the one that go itself states
@@ -156,47 +147,31 @@ func telling(env *profiles.Env) []string {
 	})
 }
 
-// foreseeCache sets GOMODCACHE to what a run would use, and touches nothing.
-func (g *gox) foreseeCache(pl *plan) error {
-	switch {
-	case pl.pinned || pl.cache.Mode == profiles.Shared:
-	case pl.cache.Mode == profiles.Directory:
-		pl.setCache(pl.cache.Dir)
-	case g.CacheDir == "":
-		return errNoCache
-	case pl.cache.Mode == profiles.Isolated:
-		pl.setCache(g.modcaches().Path(pl.cacheKey()))
-	case pl.cache.Mode == profiles.Fresh:
-		pl.setCache(absolute("fresh/NEW/mod", g.CacheDir))
-	}
-	return nil
-}
-
 func (g *gox) printExplanation(e *explanation) {
 	by := ""
 	if e.Chosen != "" {
-		by = " (" + g.plain(e.Chosen) + ")"
+		by = " (" + g.Plain(e.Chosen) + ")"
 	}
 	out := fmt.Sprintf("profile %s%s\n%s\n", e.Profile, by, strings.TrimSpace("go "+e.Go+" "+e.GoVersion))
 	for _, v := range e.Variables {
-		value := "=" + shellQuote(spell(v.Value, ""))
+		value := "=" + wrap.ShellQuote(wrap.Spell(v.Value, ""))
 		if v.Unset {
 			value = " unset"
 		}
-		out += fmt.Sprintf("\n%s%s\n\t%s\n", v.Name, value, g.plain(v.text))
+		out += fmt.Sprintf("\n%s%s\n\t%s\n", v.Name, value, g.Plain(v.text))
 		for _, o := range v.Overrides {
 			if o.Unset {
-				out += fmt.Sprintf("\tunset by %s\n", g.plain(o.text))
+				out += fmt.Sprintf("\tunset by %s\n", g.Plain(o.text))
 				continue
 			}
-			out += fmt.Sprintf("\toverrides %s, from %s\n", shellQuote(spell(o.Value, "")), g.plain(o.text))
+			out += fmt.Sprintf("\toverrides %s, from %s\n", wrap.ShellQuote(wrap.Spell(o.Value, "")), g.Plain(o.text))
 		}
 	}
 	fmt.Fprint(g.Stdout, out)
 	for _, w := range e.Warnings {
-		g.report(w, 0)
+		g.Report(w, 0)
 	}
 	for _, m := range e.Misspelt {
-		fmt.Fprintf(g.Stderr, "gox: %s in the environment is not read by go: did you mean %s?\n", shellQuote(m.Name), m.Meant)
+		fmt.Fprintf(g.Stderr, "gox: %s in the environment is not read by go: did you mean %s?\n", wrap.ShellQuote(m.Name), m.Meant)
 	}
 }

@@ -14,10 +14,11 @@ import (
 // Two builds of gox that both stand in PATH as go do not run one another for
 // ever, or at all: each finds the real go behind them.
 func TestAnotherBuildIsNotGo(t *testing.T) {
-	goPath, err := gocmd.Find(os.Getenv("PATH"), "")
+	found, err := gocmd.Find(os.Getenv("PATH"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
+	goPath := found.Path
 	p := newPlace(t, goPath, map[string]string{"profiles.toml": "[profile.p]\ngoproxy = \"https://proxy.test\"\n"})
 	other := filepath.Join(t.TempDir(), "go")
 	if err := buildGox(other, "-ldflags=-s"); err != nil {

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,13 +10,14 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"example.com/gox/internal/wrap"
 	"example.com/gox/profiles"
 )
 
 // verbs returns gox's verbs and their subcommands, by their names in a call.
 func verbs(t *testing.T) map[string]*cli.Command {
 	t.Helper()
-	g := &gox{Process: &Process{Stdout: os.Stdout, Stderr: os.Stderr}}
+	g := &gox{&wrap.Run{Process: &wrap.Process{Stdout: os.Stdout, Stderr: os.Stderr}}}
 	all := map[string]*cli.Command{}
 	var walk func(prefix string, commands []*cli.Command)
 	walk = func(prefix string, commands []*cli.Command) {
@@ -58,7 +58,7 @@ func TestVerbsHelp(t *testing.T) {
 	}
 	for name := range all {
 		verb, _, _ := strings.Cut(name, " ")
-		if !isVerb(verb) {
+		if !wrap.IsVerb(verb) {
 			t.Errorf("%s: not recognised as a verb", verb)
 		}
 	}
@@ -102,7 +102,7 @@ func TestVerbsExamples(t *testing.T) {
 				continue
 			}
 			verb, _, _ := strings.Cut(m[1], " ")
-			if !isVerb(verb) {
+			if !wrap.IsVerb(verb) {
 				continue // go's
 			}
 			called := all[m[1]]
@@ -134,8 +134,7 @@ func TestRootHelpFlags(t *testing.T) {
 			}
 		}
 	}
-	flags := []string{"h", "help"}
-	new(options).flags().VisitAll(func(f *flag.Flag) { flags = append(flags, f.Name) })
+	flags := wrap.Flags()
 	slices.Sort(told)
 	slices.Sort(flags)
 	if told = slices.Compact(told); !slices.Equal(told, flags) {
@@ -145,20 +144,17 @@ func TestRootHelpFlags(t *testing.T) {
 
 // gox --help names each variable that gox reads.
 func TestRootHelpVariables(t *testing.T) {
-	files, err := os.ReadDir(".")
+	files, err := filepath.Glob("../internal/wrap/*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	read := map[string]bool{}
 	for _, f := range files {
-		if !strings.HasSuffix(f.Name(), ".go") || strings.HasSuffix(f.Name(), "_test.go") {
-			continue
-		}
-		text, err := os.ReadFile(f.Name())
+		text, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(`getenv\("(GOX_\w+)"\)`).FindAllStringSubmatch(string(text), -1) {
+		for _, m := range regexp.MustCompile(`Getenv\("(GOX_\w+)"\)`).FindAllStringSubmatch(string(text), -1) {
 			read[m[1]] = true
 		}
 	}
@@ -168,35 +164,6 @@ func TestRootHelpVariables(t *testing.T) {
 	for name := range read {
 		if !strings.Contains(rootHelp, name) {
 			t.Errorf("gox --help does not tell of %s", name)
-		}
-	}
-}
-
-// parse takes what stands before the first word, and nothing of go's.
-func TestParseLeavesGoArguments(t *testing.T) {
-	for _, tt := range []struct {
-		name       string
-		args, rest []string
-	}{
-		{"none", nil, nil},
-		{"go's flag", []string{"test", "-p", "4"}, []string{"test", "-p", "4"}},
-		{"gox's before", []string{"-p", "a", "test", "-p", "4"}, []string{"test", "-p", "4"}},
-		{"long forms", []string{"--profile=a", "--go=1.22", "-e", "A=b,c", "build"}, []string{"build"}},
-		{"dashes", []string{"-p", "a", "--", "-x"}, []string{"-x"}},
-		{"empty word", []string{"-n", "", "build"}, []string{"", "build"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var o options
-			rest, err := o.parse(tt.args)
-			if err != nil || !slices.Equal(rest, tt.rest) {
-				t.Errorf("parse(%q) = %q, %v; want %q", tt.args, rest, err, tt.rest)
-			}
-		})
-	}
-	for _, args := range [][]string{{"-p"}, {"--nope", "build"}, {"-n=x", "build"}, {"-h"}} {
-		var o options
-		if _, err := o.parse(args); err == nil {
-			t.Errorf("parse(%q): no error", args)
 		}
 	}
 }

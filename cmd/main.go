@@ -2,118 +2,39 @@ package cmd
 
 import (
 	"cmp"
-	"errors"
-	"flag"
 	"fmt"
-	"io"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"example.com/gox/internal/wrap"
 	"example.com/gox/profiles"
 )
 
 // Main runs gox as p was started and returns its exit code.
-func Main(p *Process) int {
-	g := &gox{Process: p}
-	if name := strings.TrimSuffix(filepath.Base(p.Args[0]), ".exe"); name == "go" {
-		// Standing in for go under its own name, gox takes no flags and has no
-		// verbs: everything is go's.
-		return p.report(g.wrap(p.Args[1:]), exitGox)
+func Main(p *wrap.Process) int {
+	r, code, done := wrap.Main(p)
+	if done {
+		return code
 	}
-	args, err := g.opts.parse(p.Args[1:])
+	g := &gox{r}
 	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return p.report(g.app().Run([]string{"gox", "help"}), exitFindings)
-	case err != nil:
-		return p.report(fmt.Errorf("%w\n\tgox --help", err), exitGox)
-	case g.opts.version:
-		fmt.Fprintln(p.Stdout, "gox", version())
+	case r.Opts.Help:
+		return g.Report(g.app().Run([]string{"gox", "help"}), wrap.ExitFindings)
+	case r.Opts.Version:
+		fmt.Fprintln(g.Stdout, "gox", version())
 		return 0
 	}
-	if err := g.enter(); err != nil {
-		if len(args) > 0 && isVerb(args[0]) {
-			return g.report(err, exitUsage)
-		}
-		return g.report(err, exitGox)
+	if err := r.Enter(); err != nil {
+		return g.Report(err, wrap.ExitUsage)
 	}
-	switch {
-	case len(args) == 0:
-		fmt.Fprintln(p.Stderr, "usage: gox [gox flags] <go command> [arguments]\n\tgox --help")
-		return exitUsage
-	case args[0] == "go":
-		return g.report(g.wrap(args[1:]), exitGox) // gox go … always reaches go
-	case args[0] == "help" && len(args) > 1 && !isVerb(args[1]):
-		return g.report(g.wrap(args), exitGox) // gox help build is go's
-	case isVerb(args[0]):
-		return g.report(g.app().Run(append([]string{"gox"}, args...)), exitFindings)
-	}
-	return g.report(g.wrap(args), exitGox)
+	return g.Report(g.app().Run(append([]string{"gox"}, r.Words...)), wrap.ExitFindings)
 }
 
-// isVerb reports whether word is one of gox's own verbs. Every other word is
-// go's.
-func isVerb(word string) bool {
-	switch word {
-	case "profile", "explain", "toolchain", "cache", "help":
-		return true
-	}
-	return false
-}
-
-// gox is one run of gox.
-type gox struct {
-	*Process
-	opts options
-}
-
-// options are gox's own flags, those before the go command or the verb.
-type options struct {
-	profiles  []string // -p as given, each perhaps a list
-	overrides []string // -e
-	goVersion string   // --go
-	file      string   // --profiles
-	dir       string   // -C
-	print     bool     // -n
-	trace     bool     // -x
-	version   bool     // --version
-}
-
-// parse reads the flags at the head of args and returns the rest, which begins
-// with the go command or the verb. It uses the flag package and not the
-// framework of the verbs, because this is all that a wrapped run needs; what
-// the flags do stands in rootHelp.
-func (o *options) parse(args []string) ([]string, error) {
-	flags := o.flags()
-	err := flags.Parse(args)
-	if text := ""; err != nil && !errors.Is(err, flag.ErrHelp) {
-		text = strings.Replace(err.Error(), "flag provided but not defined: ", "unknown flag ", 1)
-		err = errors.New(text)
-	}
-	return flags.Args(), err
-}
-
-func (o *options) flags() *flag.FlagSet {
-	flags := flag.NewFlagSet("gox", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.Usage = func() {}
-	add := func(list *[]string) func(string) error {
-		return func(s string) error { *list = append(*list, s); return nil }
-	}
-	flags.Func("p", "", add(&o.profiles))
-	flags.Func("profile", "", add(&o.profiles))
-	flags.Func("e", "", add(&o.overrides))
-	flags.StringVar(&o.goVersion, "go", "", "")
-	flags.StringVar(&o.file, "profiles", "", "")
-	flags.StringVar(&o.dir, "C", "", "")
-	flags.BoolVar(&o.print, "n", false, "")
-	flags.BoolVar(&o.trace, "x", false, "")
-	flags.BoolVar(&o.version, "version", false, "")
-	return flags
-}
+// gox is one run of gox that is no wrapped run: a verb.
+type gox struct{ *wrap.Run }
 
 // app is gox's verbs.
 func (g *gox) app() *cli.App {
@@ -161,26 +82,13 @@ func (g *gox) settle(c *cli.Command) {
 	}
 }
 
-// enter carries out -C.
-func (g *gox) enter() error {
-	if g.opts.dir == "" {
-		return nil
-	}
-	dir := absolute(g.opts.dir, g.Dir)
-	if err := enterDir(dir); err != nil {
-		return fmt.Errorf("-C %s: %w", g.opts.dir, err)
-	}
-	g.Process = g.inDir(dir)
-	return nil
-}
-
 // usageError tells of a verb's flag that is wrong, and where it is only
 // misplaced, the right call.
 func (g *gox) usageError(c *cli.Context, err error, _ bool) error {
 	verb := strings.TrimPrefix(c.Command.HelpName, "gox ")
 	text := strings.Replace(err.Error(), "flag provided but not defined: ", "unknown flag ", 1)
 	hint := "gox " + verb + " --help"
-	if name, ok := strings.CutPrefix(text, "unknown flag -"); ok && g.opts.flags().Lookup(name) != nil {
+	if name, ok := strings.CutPrefix(text, "unknown flag -"); ok && slices.Contains(wrap.Flags(), name) {
 		hint = fmt.Sprintf("gox's own flags stand before the verb: gox -%s … %s", name, verb)
 	}
 	return usagef("%s: %s\n\t%s", verb, text, hint)

@@ -13,6 +13,7 @@ import (
 
 	"example.com/gox/internal/gocmd"
 	"example.com/gox/internal/redact"
+	"example.com/gox/internal/wrap"
 	"example.com/gox/profiles"
 )
 
@@ -90,9 +91,9 @@ gonosumdb, goinsecure, govcs, goauth, gotoolchain, gocache.
 
 // reach loads the profiles for a verb that looks at them.
 func (g *gox) reach() (*profiles.Set, error) {
-	set, err := g.load(g.Dir)
+	set, err := g.Load(g.Dir)
 	if err != nil {
-		return nil, &exitError{exitUsage, err}
+		return nil, &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 	}
 	return set, nil
 }
@@ -105,13 +106,13 @@ func (g *gox) profileList(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	asked, _, err := g.names(set)
+	asked, _, err := g.Names(set)
 	if err != nil {
-		return &exitError{exitUsage, err}
+		return &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 	}
 	names, err := set.Names()
 	if err != nil {
-		return &exitError{exitUsage, err}
+		return &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 	}
 	type row struct {
 		Name        string `json:"name"`
@@ -142,7 +143,7 @@ func (g *gox) profileList(c *cli.Context) error {
 			description, _, _ = strings.Cut(r.Error, "\n")
 		}
 		place := profiles.Position{File: r.File, Line: r.Line}
-		lines = append(lines, []string{mark + " " + name, g.plain(place.String()), g.plain(description)})
+		lines = append(lines, []string{mark + " " + name, g.Plain(place.String()), g.Plain(description)})
 	}
 	if c.Bool("json") {
 		return g.printJSON(rows)
@@ -161,11 +162,11 @@ func (g *gox) profileShow(c *cli.Context) error {
 		return err
 	}
 	if len(names) > 0 {
-		g.opts.profiles = names
+		g.Opts.Profiles = names
 	}
-	profile, _, err := g.resolve(set)
+	profile, _, err := g.Resolve(set)
 	if err != nil {
-		return &exitError{exitUsage, err}
+		return &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 	}
 	type setting struct {
 		Key    string `json:"key"`
@@ -178,7 +179,7 @@ func (g *gox) profileShow(c *cli.Context) error {
 		key := redact.Text(v.Key)
 		s := setting{key, redact.Variable(v.Key, v.String()), origin{profiles.InProfile.String(), v.Pos.File, v.Pos.Line, v.Profile, key}}
 		settings = append(settings, s)
-		rows = append(rows, []string{s.Key, "= " + shellQuote(s.Value), "# " + g.plain(v.Pos.String()) + " [profile." + v.Profile + "]"})
+		rows = append(rows, []string{s.Key, "= " + wrap.ShellQuote(s.Value), "# " + g.Plain(v.Pos.String()) + " [profile." + v.Profile + "]"})
 	}
 	if c.Bool("json") {
 		return g.printJSON(map[string]any{"name": profile.Name, "settings": settings})
@@ -194,14 +195,14 @@ func (g *gox) profileCheck(c *cli.Context) error {
 		return err
 	}
 	var found profiles.Problems
-	set, err := g.load(g.Dir)
+	set, err := g.Load(g.Dir)
 	if err == nil {
 		found, err = g.check(set, names)
 	}
 	if err != nil {
 		var ps profiles.Problems
 		var p *profiles.Problem
-		var exit *exitError
+		var exit *wrap.ExitError
 		switch {
 		case errors.As(err, &exit):
 			return err
@@ -222,11 +223,11 @@ func (g *gox) profileCheck(c *cli.Context) error {
 		}
 	} else {
 		for _, p := range found {
-			fmt.Fprintln(g.Stdout, g.plain(redact.Text(p.Error())))
+			fmt.Fprintln(g.Stdout, g.Plain(redact.Text(p.Error())))
 		}
 	}
 	if found.Err() != nil {
-		return &exitError{code: exitFindings}
+		return &wrap.ExitError{Code: wrap.ExitFindings}
 	}
 	return nil
 }
@@ -260,11 +261,11 @@ func (g *gox) check(set *profiles.Set, names []string) (profiles.Problems, error
 		slices.Sort(names)
 		names = slices.Compact(names)
 	}
-	pl := &plan{set: set, dir: g.Dir}
-	if path, err := g.find(); err == nil {
-		pl.go_ = gocmd.At(path)
+	pl := &wrap.Plan{Set: set, Dir: g.Dir}
+	if found, err := g.FindGo(); err == nil {
+		pl.Go = found
 	}
-	here := pl.go_
+	here := pl.Go
 	var dangers []profiles.Danger
 	for _, name := range names {
 		profile, err := set.Resolve(name)
@@ -274,27 +275,27 @@ func (g *gox) check(set *profiles.Set, names []string) (profiles.Problems, error
 				return nil, err
 			}
 			if p.Pos.File == "" {
-				return nil, &exitError{exitUsage, err} // there is no such profile
+				return nil, &wrap.ExitError{Code: wrap.ExitUsage, Err: err} // there is no such profile
 			}
 			found = append(found, p)
 			continue
 		}
 		dangers = append(dangers, profile.Dangers()...)
-		pl.profile, pl.go_ = profile, here
+		pl.Profile, pl.Go = profile, here
 		if v := profile.Go(); v != nil && !v.IsPath() {
 			// What it says must hold for the toolchain that it asks for.
-			pl.go_ = gocmd.Go{Path: here.Path, Version: "go" + strings.TrimPrefix(v.String(), "go")}
+			pl.Go = gocmd.Go{Path: here.Path, Version: "go" + strings.TrimPrefix(v.String(), "go")}
 		}
-		_, problems := profile.Env(g.inputs(pl))
+		_, problems := profile.Env(g.Inputs(pl))
 		found = append(found, problems...)
 	}
-	trust := g.trust()
+	trust := g.Trust()
 	for _, f := range set.Project() {
 		if trust.Allowed(f) {
 			continue
 		}
 		if f.Owner >= 0 {
-			found = append(found, foreign(f))
+			found = append(found, wrap.Foreign(f))
 		}
 		if all {
 			dangers = f.Dangers() // in a profile that cannot be resolved as well
@@ -389,7 +390,7 @@ func (g *gox) profileAllow(c *cli.Context, allow bool) error {
 		return err
 	}
 	if len(args) == 1 {
-		g.opts.file = args[0]
+		g.Opts.File = args[0]
 	}
 	set, err := g.reach()
 	if err != nil {
@@ -399,7 +400,7 @@ func (g *gox) profileAllow(c *cli.Context, allow bool) error {
 	if len(files) == 0 {
 		return usagef("there is no %s here or above, so there is nothing to allow\n\tgox profile init", profiles.FileName)
 	}
-	trust := g.trust()
+	trust := g.Trust()
 	type result struct {
 		File     string   `json:"file"`
 		Allowed  bool     `json:"allowed"`
@@ -417,7 +418,7 @@ func (g *gox) profileAllow(c *cli.Context, allow bool) error {
 			err = fmt.Errorf("%s: %w\n\tset XDG_STATE_HOME to a directory that you may write to", pathErr.Path, pathErr.Err)
 		}
 		if err != nil {
-			return &exitError{exitUsage, err}
+			return &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 		}
 		for _, d := range f.Dangers() {
 			r.Settings = append(r.Settings, d.String())
@@ -434,7 +435,7 @@ func (g *gox) profileAllow(c *cli.Context, allow bool) error {
 	for _, r := range results {
 		fmt.Fprintf(g.Stdout, "%s %s\n", word, r.File)
 		for _, s := range r.Settings {
-			fmt.Fprintf(g.Stdout, "\t%s\n", g.plain(s))
+			fmt.Fprintf(g.Stdout, "\t%s\n", g.Plain(s))
 		}
 	}
 	return nil

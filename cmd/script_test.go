@@ -81,10 +81,11 @@ func buildGox(file string, flags ...string) error {
 
 // The go that the tests themselves run under is the one in PATH.
 func TestScript(t *testing.T) {
-	goPath, err := gocmd.Find(os.Getenv("PATH"), "")
+	found, err := gocmd.Find(os.Getenv("PATH"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
+	goPath := found.Path
 	testscript.Run(t, params(t, "testdata/script", goPath))
 }
 

@@ -7,14 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"slices"
 	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"example.com/gox/internal/gocmd"
+	"example.com/gox/internal/wrap"
 	"example.com/gox/profiles"
 )
 
@@ -68,64 +67,12 @@ toolchain line having a say.
 	}
 }
 
-// toolchains is gox's store of them, without the means to fetch.
-func (g *gox) toolchains() (*gocmd.Toolchains, error) {
-	if g.CacheDir == "" {
-		return nil, errNoCache
-	}
-	return &gocmd.Toolchains{Dir: filepath.Join(g.CacheDir, "toolchain")}, nil
-}
-
 // ownToolchains is toolchains for the verbs.
 func (g *gox) ownToolchains() (*gocmd.Toolchains, error) {
-	if err := g.cacheDir(); err != nil {
+	if err := g.CheckCacheDir(); err != nil {
 		return nil, err
 	}
-	return g.toolchains()
-}
-
-// fetching gives the store the means to fetch: a go, and the environment of
-// the profile, which decides where from.
-func (g *gox) fetching(pl *plan, store *gocmd.Toolchains) (stop func(), err error) {
-	if path := g.getenv("GOX_GO"); path != "" {
-		store.Go = absolute(path, g.Dir)
-	} else if path, err := g.find(); err == nil {
-		store.Go = path
-	}
-	// Only what decides about sources matters for fetching: what the profile says
-	// of the main module must hold for the go to come, not for this one.
-	by := *pl
-	by.go_ = gocmd.Go{Path: store.Go, GOROOT: gocmd.At(store.Go).GOROOT}
-	env, problems := pl.profile.Env(g.inputs(&by))
-	problems = slices.DeleteFunc(problems, func(p *profiles.Problem) bool {
-		return slices.Contains([]string{"modfile", "gowork", "mod", "goflags"}, p.Key)
-	})
-	if err := problems.Err(); err != nil {
-		return nil, err
-	}
-	store.Env = env.Environ()
-	if !g.interactive() {
-		return func() {}, nil
-	}
-	meter := &meter{w: g.Stderr, now: time.Now}
-	store.Progress = meter.show
-	return meter.clear, nil
-}
-
-// fetchOne installs the toolchain that a profile or --go asks for.
-func (g *gox) fetchOne(ctx context.Context, pl *plan, store *gocmd.Toolchains, spec string) (gocmd.Toolchain, error) {
-	stop, err := g.fetching(pl, store)
-	if err != nil {
-		return gocmd.Toolchain{}, err
-	}
-	defer stop()
-	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	versions, err := store.Resolve(ctx, spec)
-	if err != nil {
-		return gocmd.Toolchain{}, err
-	}
-	return store.Install(ctx, versions[len(versions)-1])
+	return g.Toolchains()
 }
 
 // A toolchainView is one toolchain as --json shows it.
@@ -161,7 +108,7 @@ func (g *gox) toolchainList(c *cli.Context) error {
 	if c.Bool("available") {
 		versions, err := g.available(c.Context, store)
 		if err != nil {
-			return &exitError{exitUsage, err}
+			return &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 		}
 		views = merge(views, versions)
 	}
@@ -176,7 +123,7 @@ func (g *gox) toolchainList(c *cli.Context) error {
 	for _, v := range views {
 		row := []string{v.Version, "not installed"}
 		if v.GOROOT != "" {
-			row = []string{v.Version, size(v.Size), v.GOROOT}
+			row = []string{v.Version, wrap.Size(v.Size), v.GOROOT}
 		}
 		rows = append(rows, row)
 	}
@@ -190,7 +137,7 @@ func (g *gox) available(ctx context.Context, store *gocmd.Toolchains) ([]string,
 	if err != nil {
 		return nil, err
 	}
-	stop, err := g.fetching(pl, store)
+	stop, err := g.Fetching(pl, store)
 	if err != nil {
 		return nil, err
 	}
@@ -200,19 +147,19 @@ func (g *gox) available(ctx context.Context, store *gocmd.Toolchains) ([]string,
 
 // planSources is a plan as far as fetching needs it: the profile, without the
 // toolchain that it may ask for.
-func (g *gox) planSources() (*plan, error) {
-	set, err := g.load(g.Dir)
+func (g *gox) planSources() (*wrap.Plan, error) {
+	set, err := g.Load(g.Dir)
 	if err != nil {
-		return nil, &exitError{exitUsage, err}
+		return nil, &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 	}
-	profile, by, err := g.resolve(set)
+	profile, by, err := g.Resolve(set)
 	if err != nil {
-		return nil, &exitError{exitUsage, err}
+		return nil, &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 	}
-	if err := g.checkTrust(set, profile); err != nil {
-		return nil, &exitError{exitUsage, err}
+	if err := g.CheckTrust(set, profile); err != nil {
+		return nil, &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 	}
-	return &plan{set: set, profile: profile, chosen: by, dir: g.Dir}, nil
+	return &wrap.Plan{Set: set, Profile: profile, Chosen: by, Dir: g.Dir}, nil
 }
 
 // merge adds to the installed toolchains those that are only available.
@@ -246,7 +193,7 @@ func (g *gox) toolchainInstall(c *cli.Context) error {
 	}
 	for _, spec := range specs {
 		if err := gocmd.CheckSpec(spec); err != nil {
-			return &exitError{exitUsage, err}
+			return &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 		}
 	}
 	store, err := g.ownToolchains()
@@ -257,7 +204,7 @@ func (g *gox) toolchainInstall(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	stop, err := g.fetching(pl, store)
+	stop, err := g.Fetching(pl, store)
 	if err != nil {
 		return err
 	}
@@ -291,7 +238,7 @@ func (g *gox) toolchainInstall(c *cli.Context) error {
 		}
 	}
 	if failed != nil {
-		return &exitError{exitUsage, errors.Join(failed...)}
+		return &wrap.ExitError{Code: wrap.ExitUsage, Err: errors.Join(failed...)}
 	}
 	return nil
 }
@@ -307,7 +254,7 @@ func (g *gox) toolchainRemove(c *cli.Context) error {
 	}
 	for _, version := range versions {
 		if err := gocmd.CheckSpec(version); err != nil {
-			return &exitError{exitUsage, err}
+			return &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 		}
 	}
 	var failed []error
@@ -357,16 +304,16 @@ func (g *gox) toolchainWhich(c *cli.Context) error {
 	if _, err := arguments(c, 0, 0); err != nil {
 		return err
 	}
-	pl, err := g.plan(c.Context, g.Dir, false)
+	pl, err := g.Plan(c.Context, g.Dir, false)
 	if err != nil {
-		return &exitError{exitUsage, err}
+		return &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 	}
-	if pl.missing != "" {
-		return fmt.Errorf("go %s is not installed yet\n\tgox toolchain install %s", pl.missing, pl.missing)
+	if pl.Missing != "" {
+		return fmt.Errorf("go %s is not installed yet\n\tgox toolchain install %s", pl.Missing, pl.Missing)
 	}
 	if c.Bool("json") {
-		return g.printJSON(toolchainView{Version: pl.go_.Version, GOROOT: pl.go_.GOROOT, Go: pl.go_.Path})
+		return g.printJSON(toolchainView{Version: pl.Go.Version, GOROOT: pl.Go.GOROOT, Go: pl.Go.Path})
 	}
-	fmt.Fprintln(g.Stdout, pl.go_.Path)
+	fmt.Fprintln(g.Stdout, pl.Go.Path)
 	return nil
 }

@@ -23,7 +23,7 @@ const modulePath = "example.com/gox"
 // go.
 //
 // The error is a *FindError.
-func Find(pathList, self string) (string, error) {
+func Find(pathList, self string) (Go, error) {
 	var selfInfo fs.FileInfo
 	if self != "" {
 		selfInfo, _ = os.Stat(self)
@@ -35,26 +35,32 @@ func Find(pathList, self string) (string, error) {
 		}
 		path, err := exec.LookPath(filepath.Join(dir, "go")) // knows PATHEXT
 		switch {
-		case err == nil && !isGox(path, selfInfo):
-			return path, nil
-		case err == nil && notFound.Self == "":
-			notFound.Self = path
+		case err == nil:
+			g, resolved := at(path)
+			if !g.isGox(resolved, selfInfo) {
+				return g, nil
+			}
+			if notFound.Self == "" {
+				notFound.Self = path
+			}
 		case errors.Is(err, fs.ErrPermission) && notFound.Denied == "":
 			notFound.Denied = filepath.Join(dir, "go")
 		}
 	}
-	return "", notFound
+	return Go{}, notFound
 }
 
-// isGox reports whether the executable at path is gox, whose file is self.
-func isGox(path string, self fs.FileInfo) bool {
-	if fi, err := os.Stat(path); err == nil && self != nil && os.SameFile(fi, self) {
-		return true
+// isGox reports whether g, whose path without links is resolved, is gox, whose
+// file is self.
+func (g Go) isGox(resolved string, self fs.FileInfo) bool {
+	if self != nil {
+		if info, err := os.Stat(g.Path); err == nil && os.SameFile(info, self) {
+			return true
+		}
 	}
 	// Reading build information costs 0.1 ms and more; a go in a GOROOT, as it
 	// nearly always is, needs none.
-	resolved, err := filepath.EvalSymlinks(path)
-	if err != nil || goroot(resolved) != "" {
+	if g.GOROOT != "" || resolved == "" {
 		return false
 	}
 	info, err := buildinfo.ReadFile(resolved)
@@ -122,16 +128,21 @@ type Go struct {
 
 // At describes the go command at path without running it.
 func At(path string) Go {
-	g := Go{Path: path}
+	g, _ := at(path)
+	return g
+}
+
+// at is At, and returns path without links too, "" where it leads nowhere.
+func at(path string) (g Go, resolved string) {
+	g.Path = path
 	resolved, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		return g
+		return g, ""
 	}
-	if g.GOROOT = goroot(resolved); g.GOROOT == "" {
-		return g
+	if g.GOROOT = goroot(resolved); g.GOROOT != "" {
+		g.Version = versionOf(g.GOROOT)
 	}
-	g.Version = versionOf(g.GOROOT)
-	return g
+	return g, resolved
 }
 
 // versionOf returns the first line of a GOROOT's VERSION file. Since Go 1.21 a

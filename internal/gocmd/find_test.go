@@ -105,22 +105,22 @@ func TestFind(t *testing.T) {
 			}
 			got, err := Find(strings.Join(dirs, ":"), selfPath)
 			if tt.want != "" {
-				if want := filepath.Join(dir, tt.want, "go"); got != want || err != nil {
-					t.Errorf("Find = %q, %v; want %q", got, err, want)
+				if want := filepath.Join(dir, tt.want, "go"); got.Path != want || err != nil {
+					t.Errorf("Find = %+v, %v; want %q", got, err, want)
 				}
 				return
 			}
 			var fe *FindError
 			if !errors.As(err, &fe) || fe.ExitCode() != tt.code || !errors.Is(err, tt.err) {
-				t.Fatalf("Find = %q, %v; want exit code %d, %v", got, err, tt.code, tt.err)
+				t.Fatalf("Find = %+v, %v; want exit code %d, %v", got, err, tt.code, tt.err)
 			}
 			wantError(t, err, tt.reason, "\n\t")
 		})
 	}
 	t.Run("self unknown", func(t *testing.T) {
 		path := filepath.Join(dir, "link") + ":" + filepath.Join(dir, "shim")
-		if got, err := Find(path, ""); got != filepath.Join(dir, "shim", "go") {
-			t.Errorf("Find = %q, %v; want the shim", got, err)
+		if got, err := Find(path, ""); got.Path != filepath.Join(dir, "shim", "go") {
+			t.Errorf("Find = %+v, %v; want the shim", got, err)
 		}
 	})
 }

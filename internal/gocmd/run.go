@@ -4,9 +4,9 @@
 //
 // The shortest use replaces gox by go:
 //
-//	path, err := gocmd.Find(pathList, self)
+//	found, err := gocmd.Find(pathList, self)
 //	…
-//	code, err := gocmd.Exec(path, append([]string{"go"}, args...), env)
+//	code, err := gocmd.Exec(found.Path, append([]string{"go"}, args...), env)
 //
 // Nothing here reads the environment of the process: what a run needs is
 // handed in.

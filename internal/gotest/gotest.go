@@ -37,9 +37,11 @@ func Toolchain(t testing.TB, version string) string {
 	if testing.Short() {
 		t.Skipf("go %s is not installed, and -short\n\tgox toolchain install %[1]s", version)
 	}
-	if store.Go, err = gocmd.Find(os.Getenv("PATH"), ""); err != nil {
+	found, err := gocmd.Find(os.Getenv("PATH"), "")
+	if err != nil {
 		t.Fatal(err)
 	}
+	store.Go = found.Path
 	versions, err := store.Resolve(t.Context(), version)
 	if err != nil {
 		t.Fatal(err)

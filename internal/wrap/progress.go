@@ -1,4 +1,4 @@
-package cmd
+package wrap
 
 import (
 	"fmt"
@@ -41,11 +41,11 @@ func (m *meter) line(p gocmd.Progress) string {
 	if p.Phase != gocmd.Downloading || p.Bytes == 0 {
 		return line
 	}
-	line += " " + size(p.Bytes)
+	line += " " + Size(p.Bytes)
 	if p.About <= p.Bytes {
 		return line
 	}
-	line += " of about " + size(p.About)
+	line += " of about " + Size(p.About)
 	if elapsed := m.now().Sub(m.began); elapsed > time.Second/2 {
 		left := time.Duration(float64(elapsed) * float64(p.About-p.Bytes) / float64(p.Bytes))
 		line += fmt.Sprintf(", about %v left", max(left.Round(time.Second), time.Second))

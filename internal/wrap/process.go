@@ -1,7 +1,7 @@
 // Package cmd is the gox command: its flags and verbs, one file for each verb.
 // It alone reads the state of the process, prints, and picks exit codes; the
 // packages below it are handed what they need and return errors.
-package cmd
+package wrap
 
 import (
 	"os"
@@ -16,7 +16,7 @@ type Process struct {
 	Environ    []string
 	Executable string // gox itself, "" where unknown
 	UID        int    // -1 where there are none
-	Dir        string // the working directory, absolute, "" where it is gone; -C moves it
+	Dir        string // the working directory, Absolute, "" where it is gone; -C moves it
 	Shell      string // the working directory of the caller, who reads relative paths from there
 
 	// The user's directories. "" where the environment names none.
@@ -37,8 +37,8 @@ func System() *Process {
 	p.Shell = p.Dir
 	p.Home = known(os.UserHomeDir())
 	p.ConfigDir = known(os.UserConfigDir())
-	if dir := p.getenv("GOX_CACHE"); dir != "" {
-		p.CacheDir = absolute(dir, p.Dir)
+	if dir := p.Getenv("GOX_CACHE"); dir != "" {
+		p.CacheDir = Absolute(dir, p.Dir)
 	} else if dir := known(os.UserCacheDir()); dir != "" {
 		p.CacheDir = filepath.Join(dir, "gox")
 	}
@@ -63,11 +63,11 @@ func (p *Process) stateDir() string {
 	base := ""
 	switch runtime.GOOS {
 	case "windows":
-		base = known(p.getenv("LOCALAPPDATA"), nil)
+		base = known(p.Getenv("LOCALAPPDATA"), nil)
 	case "darwin", "ios":
 		base = p.ConfigDir
 	default:
-		base = p.getenv("XDG_STATE_HOME")
+		base = p.Getenv("XDG_STATE_HOME")
 		if !filepath.IsAbs(base) {
 			base = ""
 			if p.Home != "" {
@@ -81,8 +81,8 @@ func (p *Process) stateDir() string {
 	return filepath.Join(base, "gox")
 }
 
-// getenv returns the value of a variable, "" where it is not set.
-func (p *Process) getenv(name string) string {
+// Getenv returns the value of a variable, "" where it is not set.
+func (p *Process) Getenv(name string) string {
 	for _, entry := range p.Environ {
 		if n, value, _ := strings.Cut(entry, "="); n == name || runtime.GOOS == "windows" && strings.EqualFold(n, name) {
 			return value
@@ -91,8 +91,8 @@ func (p *Process) getenv(name string) string {
 	return ""
 }
 
-// inDir returns p as it would be, started in dir.
-func (p *Process) inDir(dir string) *Process {
+// InDir returns p as it would be, started in dir.
+func (p *Process) InDir(dir string) *Process {
 	q := *p
 	q.Dir = dir
 	q.Environ = append([]string{}, p.Environ...)
@@ -108,8 +108,8 @@ func (p *Process) inDir(dir string) *Process {
 	return &q
 }
 
-// absolute returns path as seen from dir.
-func absolute(path, dir string) string {
+// Absolute returns path as seen from dir.
+func Absolute(path, dir string) string {
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path)
 	}

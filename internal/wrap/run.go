@@ -1,9 +1,8 @@
-package cmd
+package wrap
 
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 
 	"example.com/gox/internal/gocmd"
@@ -13,117 +12,123 @@ import (
 
 // wrap runs go with args under the profile. On Unix it returns only where go
 // did not run, or where something is left to do after it.
-func (g *gox) wrap(args []string) error {
+func (r *Run) wrap(args []string) error {
 	ctx := context.Background()
-	pl, err := g.plan(ctx, goDir(args, g.Dir), !g.opts.print)
+	pl, err := r.Plan(ctx, goDir(args, r.Dir), !r.Opts.Print)
 	if err != nil {
 		return err
 	}
 	argv := append([]string{"go"}, args...)
-	if g.opts.print {
-		return g.show(pl, argv)
+	if r.Opts.Print {
+		return r.show(pl, argv)
 	}
-	if pl.pinned || pl.cache.Mode == profiles.Shared {
-		return g.exec(pl, argv)
+	if pl.Pinned || pl.Cache.Mode == profiles.Shared {
+		return r.exec(pl, argv)
 	}
-	info := map[string]string{"profile": pl.profile.Name}
-	switch pl.cache.Mode {
+	info := map[string]string{"profile": pl.Profile.Name}
+	switch pl.Cache.Mode {
 	case profiles.Directory:
-		pl.setCache(pl.cache.Dir)
+		pl.setCache(pl.Cache.Dir)
 	case profiles.Isolated:
-		for _, source := range pl.cache.Sources {
+		for _, source := range pl.Cache.Sources {
 			name, value, _ := strings.Cut(source, "=")
 			info[redact.Text(name)] = redact.Variable(name, value)
 		}
-		dir, err := g.modcaches().Use(pl.cacheKey(), info)
+		dir, err := r.Modcaches().Use(pl.cacheKey(), info)
 		if err != nil {
 			return err
 		}
 		pl.setCache(dir)
 	case profiles.Fresh:
-		return g.runFresh(ctx, pl, args, info)
+		return r.runFresh(ctx, pl, args, info)
 	}
-	return g.exec(pl, argv)
+	return r.exec(pl, argv)
 }
 
 // exec makes the process go's.
-func (g *gox) exec(pl *plan, argv []string) error {
-	g.echo(pl, argv)
-	code, err := gocmd.Exec(pl.go_.Path, argv, pl.env.Environ())
+func (r *Run) exec(pl *Plan, argv []string) error {
+	if err := r.chdir(); err != nil {
+		return err
+	}
+	r.echo(pl, argv)
+	code, err := gocmd.Exec(pl.Go.Path, argv, pl.Env.Environ())
 	if err != nil {
 		return err
 	}
-	return &exitError{code: code}
+	return &ExitError{Code: code}
 }
 
 // runFresh runs go as a child, because its module cache must go away after it.
-func (g *gox) runFresh(ctx context.Context, pl *plan, args []string, info map[string]string) (err error) {
-	fresh, err := g.modcaches().Fresh(info)
+func (r *Run) runFresh(ctx context.Context, pl *Plan, args []string, info map[string]string) (err error) {
+	if err := r.chdir(); err != nil {
+		return err
+	}
+	fresh, err := r.Modcaches().Fresh(info)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if closeErr := fresh.Close(); closeErr != nil {
-			g.report(fmt.Errorf("the fresh module cache stays behind: %w\n\tgox cache prune", closeErr), 0)
+			r.Report(fmt.Errorf("the fresh module cache stays behind: %w\n\tgox cache prune", closeErr), 0)
 		}
 	}()
 	pl.setCache(fresh.GOMODCACHE())
-	g.echo(pl, append([]string{"go"}, args...))
+	r.echo(pl, append([]string{"go"}, args...))
 	code, err := gocmd.Run(ctx, gocmd.Cmd{
-		Path: pl.go_.Path, Args: args, Env: pl.env.Environ(),
-		Stdin: g.Stdin, Stdout: g.Stdout, Stderr: g.Stderr,
+		Path: pl.Go.Path, Args: args, Env: pl.Env.Environ(),
+		Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr,
 	})
 	if err != nil {
 		return err
 	}
-	return &exitError{code: code}
+	return &ExitError{Code: code}
 }
 
 // show is -n: the command on stdout, and nothing done.
-func (g *gox) show(pl *plan, argv []string) error {
-	if err := g.foreseeCache(pl); err != nil {
+func (r *Run) show(pl *Plan, argv []string) error {
+	if err := r.ForeseeCache(pl); err != nil {
 		return err
 	}
-	if pl.missing != "" {
-		fmt.Fprintf(g.Stderr, "gox: go %s is not installed; a run would install it first\n", pl.missing)
+	if pl.Missing != "" {
+		fmt.Fprintf(r.Stderr, "gox: go %s is not installed; a run would install it first\n", pl.Missing)
 	}
-	fmt.Fprintln(g.Stdout, pl.command(argv))
+	fmt.Fprintln(r.Stdout, pl.command(argv))
 	return nil
 }
 
 // echo is -x: the same on stderr, with the warnings, before go runs.
-func (g *gox) echo(pl *plan, argv []string) {
-	if !g.opts.trace {
+func (r *Run) echo(pl *Plan, argv []string) {
+	if !r.Opts.Trace {
 		return
 	}
-	for _, w := range pl.caution {
-		g.report(w, 0)
+	for _, w := range pl.Caution {
+		r.Report(w, 0)
 	}
-	fmt.Fprintln(g.Stderr, pl.command(argv))
+	fmt.Fprintln(r.Stderr, pl.command(argv))
 }
 
 // command returns the go command as a line for a POSIX shell, with what gox
 // sets and takes out of the environment. Secrets are masked.
-func (pl *plan) command(argv []string) string {
+func (pl *Plan) command(argv []string) string {
 	var unset, set []string
-	for _, s := range pl.env.Decided() {
+	for _, s := range pl.Env.Decided() {
 		if s.Unset {
 			unset = append(unset, "-u", s.Name)
 		} else {
-			set = append(set, s.Name+"="+shellQuote(s.Shown()))
+			set = append(set, s.Name+"="+ShellQuote(s.Shown()))
 		}
 	}
 	words := set
 	if unset != nil {
 		words = append(append([]string{"env"}, unset...), set...)
 	}
-	path := pl.go_.Path
+	path := pl.Go.Path
 	if path == "" {
 		path = "go" // of a toolchain that is not installed yet
 	}
-	words = append(words, shellQuote(path))
+	words = append(words, ShellQuote(path))
 	for _, arg := range argv[1:] {
-		words = append(words, shellQuote(redact.Text(arg)))
+		words = append(words, ShellQuote(redact.Text(arg)))
 	}
 	return strings.Join(words, " ")
 }
@@ -144,17 +149,9 @@ func goDir(args []string, dir string) string {
 	switch {
 	case flag != "-C" && flag != "--C":
 	case ok:
-		return absolute(value, dir)
+		return Absolute(value, dir)
 	case named+1 < len(args):
-		return absolute(args[named+1], dir)
+		return Absolute(args[named+1], dir)
 	}
 	return dir
-}
-
-func enterDir(dir string) error {
-	err := os.Chdir(dir)
-	if pathErr, ok := err.(*os.PathError); ok {
-		return pathErr.Err
-	}
-	return err
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package cmd
+package wrap
 
 import "testing"
 
@@ -21,8 +21,8 @@ func TestPlain(t *testing.T) {
 		{"not others", "/srv", "é…😀", "é…😀"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := (&Process{Shell: tt.shell}).plain(tt.text); got != tt.want {
-				t.Errorf("plain(%q) = %q, want %q", tt.text, got, tt.want)
+			if got := (&Process{Shell: tt.shell}).Plain(tt.text); got != tt.want {
+				t.Errorf("Plain(%q) = %q, want %q", tt.text, got, tt.want)
 			}
 		})
 	}
