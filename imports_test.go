@@ -31,7 +31,7 @@ func layers() [][]string {
 		{"internal/source"},
 		{"internal/gateway", "internal/modcache", "internal/confine"},
 		{"internal/gocmd", "profiles"},
-		{"internal/owned", "internal/redact"},
+		{"internal/owned", "internal/redact", "internal/self"},
 	}
 }
 

@@ -9,12 +9,13 @@ import (
 	"testing"
 
 	"example.com/gox/internal/gocmd"
+	"example.com/gox/internal/self"
 )
 
 // Two builds of gox that both stand in PATH as go do not run one another for
 // ever, or at all: each finds the real go behind them.
 func TestAnotherBuildIsNotGo(t *testing.T) {
-	found, err := gocmd.Find(os.Getenv("PATH"), "")
+	found, err := gocmd.Find(os.Getenv("PATH"), "", self.IsGox)
 	if err != nil {
 		t.Fatal(err)
 	}

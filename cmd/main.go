@@ -9,9 +9,17 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"example.com/gox/internal/self"
 	"example.com/gox/internal/wrap"
 	"example.com/gox/profiles"
 )
+
+// System returns the process as it is.
+func System() *wrap.Process {
+	p := wrap.System()
+	p.IsGox = self.IsGox
+	return p
+}
 
 // Main runs gox as p was started and returns its exit code.
 func Main(p *wrap.Process) int {

@@ -2,9 +2,9 @@ package gocmd
 
 import (
 	"bytes"
-	"debug/buildinfo"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -12,18 +12,17 @@ import (
 	"strings"
 )
 
-// modulePath is gox's own, by which Find tells a copy of gox from a go.
-const modulePath = "example.com/gox"
-
 // Find returns the first executable called go in pathList, the value of PATH,
 // that is not gox itself under that name: neither the file self (a path, or ""
-// for unknown), by whatever links, nor a copy of gox of any version. Scripts
+// for unknown), by whatever links, nor what isGox says is a copy of gox. Scripts
 // (version managers' shims) are taken for go. Like os/exec, Find ignores the
 // entries of PATH that are not absolute: a repository must not bring its own
 // go.
 //
-// The error is a *FindError.
-func Find(pathList, self string) (Go, error) {
+// isGox is asked of the rare program that is neither a script nor in a GOROOT,
+// with a path that is no link. With a nil isGox such a program is ErrUndecided.
+// Every other error is a *FindError.
+func Find(pathList, self string, isGox func(path string) bool) (Go, error) {
 	var selfInfo fs.FileInfo
 	if self != "" {
 		selfInfo, _ = os.Stat(self)
@@ -37,7 +36,13 @@ func Find(pathList, self string) (Go, error) {
 		switch {
 		case err == nil:
 			g, resolved := at(path)
-			if !g.isGox(resolved, selfInfo) {
+			switch {
+			case selfInfo != nil && sameFile(path, selfInfo):
+			case g.GOROOT != "" || resolved == "" || isScript(resolved):
+				return g, nil
+			case isGox == nil:
+				return Go{}, ErrUndecided
+			case !isGox(resolved):
 				return g, nil
 			}
 			if notFound.Self == "" {
@@ -50,21 +55,25 @@ func Find(pathList, self string) (Go, error) {
 	return Go{}, notFound
 }
 
-// isGox reports whether g, whose path without links is resolved, is gox, whose
-// file is self.
-func (g Go) isGox(resolved string, self fs.FileInfo) bool {
-	if self != nil {
-		if info, err := os.Stat(g.Path); err == nil && os.SameFile(info, self) {
-			return true
-		}
-	}
-	// Reading build information costs 0.1 ms and more; a go in a GOROOT, as it
-	// nearly always is, needs none.
-	if g.GOROOT != "" || resolved == "" {
+// ErrUndecided tells that Find met a program that may be gox, and was given
+// nothing to tell by.
+var ErrUndecided = errors.New("a program called go that may be gox")
+
+func sameFile(path string, info fs.FileInfo) bool {
+	other, err := os.Stat(path)
+	return err == nil && os.SameFile(other, info)
+}
+
+// isScript reports whether the file at path begins as scripts do.
+func isScript(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
 		return false
 	}
-	info, err := buildinfo.ReadFile(resolved)
-	return err == nil && (info.Main.Path == modulePath || strings.HasPrefix(info.Path, modulePath+"/"))
+	defer f.Close()
+	var head [2]byte
+	_, err = io.ReadFull(f, head[:])
+	return err == nil && string(head[:]) == "#!"
 }
 
 // goroot returns the GOROOT whose bin/go the file at path is, "" if none. path

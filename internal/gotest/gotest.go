@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"example.com/gox/internal/gocmd"
+	"example.com/gox/internal/self"
 )
 
 // Toolchain returns the go command of the toolchain that version means, such
@@ -37,7 +38,7 @@ func Toolchain(t testing.TB, version string) string {
 	if testing.Short() {
 		t.Skipf("go %s is not installed, and -short\n\tgox toolchain install %[1]s", version)
 	}
-	found, err := gocmd.Find(os.Getenv("PATH"), "")
+	found, err := gocmd.Find(os.Getenv("PATH"), "", self.IsGox)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,9 +15,12 @@ type Process struct {
 	Args       []string // the first is the name gox was started under
 	Environ    []string
 	Executable string // gox itself, "" where unknown
-	UID        int    // -1 where there are none
-	Dir        string // the working directory, Absolute, "" where it is gone; -C moves it
-	Shell      string // the working directory of the caller, who reads relative paths from there
+	// IsGox reports whether the program at a path is a copy of gox. nil before
+	// the program is initialised (see Main).
+	IsGox func(path string) bool
+	UID   int    // -1 where there are none
+	Dir   string // the working directory, Absolute, "" where it is gone; -C moves it
+	Shell string // the working directory of the caller, who reads relative paths from there
 
 	// The user's directories. "" where the environment names none.
 	Home, ConfigDir, CacheDir, StateDir string
