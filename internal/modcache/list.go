@@ -17,7 +17,7 @@ import (
 // Entry is one module cache.
 type Entry struct {
 	Key     string            `json:"key"`
-	Kind    string            `json:"kind"`              // "isolated" or "fresh"
+	Kind    string            `json:"kind"`              // "isolated", "fresh", or "verified" for the store of Warm
 	Profile string            `json:"profile,omitempty"` // "" if not known
 	Dir     string            `json:"dir"`               // the GOMODCACHE
 	Size    int64             `json:"size"`              // bytes of content
@@ -29,7 +29,8 @@ type Entry struct {
 	Info    map[string]string `json:"info,omitempty"`
 }
 
-// List returns all caches, isolated ones first, by key. A file with several
+// List returns all caches, isolated ones first, by key, and the store of Warm
+// as one entry. A file with several
 // hard links counts once in the sizes, in the first cache that has it (on
 // Windows, in each). A Root that does not exist yet holds none. With an error,
 // what could be found comes too.
@@ -61,6 +62,11 @@ func (s Store) entries() ([]Entry, error) {
 		if valid(d.Name()) && d.IsDir() {
 			add(s.isolated(d.Name()), kindIsolated)
 		}
+	}
+	if e, err := s.verifiedEntry(); err == nil {
+		list = append(list, e)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		errs = append(errs, err)
 	}
 	ids, err := s.freshIDs()
 	errs = append(errs, err)
@@ -161,13 +167,17 @@ func ignoreMissing(err error) error {
 
 // Remove removes the cache that List knows as key. errors.Is(err,
 // fs.ErrNotExist) holds if there is none. A fresh cache in use is refused; an
-// isolated one is removed under whoever uses it.
+// isolated one is removed under whoever uses it. The store of Warm is refused
+// as long as a cache has links into it.
 func (s Store) Remove(key string) error {
 	if err := s.check(); err != nil {
 		return err
 	}
 	if !valid(key) {
 		return fmt.Errorf("module cache %q: %w", key, fs.ErrNotExist)
+	}
+	if key == kindVerified {
+		return s.removeVerified()
 	}
 	err := reclaim(s.isolated(key), owned.Marker{Kind: kindIsolated, Name: key})
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -194,8 +204,9 @@ type PruneOptions struct {
 	DryRun bool
 }
 
-// Prune removes isolated caches that nobody used for a while, fresh ones that
-// outlived their run, and what was left half made or half removed. It returns
+// Prune removes isolated caches that nobody used for a while, modules in the
+// store of Warm of which that holds too and to which no cache has links, fresh
+// caches that outlived their run, and what was left half made or half removed. It returns
 // what it removed, or with DryRun would remove, as List does.
 func (s Store) Prune(ctx context.Context, opts PruneOptions) (removed []Entry, err error) {
 	if opts.Now.IsZero() {
@@ -204,14 +215,19 @@ func (s Store) Prune(ctx context.Context, opts PruneOptions) (removed []Entry, e
 	entries, err := s.entries()
 	errs := []error{err}
 	entries = slices.DeleteFunc(entries, func(e Entry) bool {
-		if e.Kind == "fresh" {
+		switch e.Kind {
+		case "fresh":
 			return e.InUse
+		case kindVerified:
+			return true // below
 		}
 		return opts.UnusedFor <= 0 || opts.Now.Sub(e.LastUse) < opts.UnusedFor
 	})
 	errs = append(errs, measure(ctx, entries))
+	pruned, err := s.pruneVerified(ctx, opts)
+	errs = append(errs, err)
 	if opts.DryRun || ctx.Err() != nil {
-		return entries, errors.Join(errs...)
+		return append(entries, pruned...), errors.Join(errs...)
 	}
 	for _, e := range entries {
 		if ctx.Err() != nil {
@@ -233,6 +249,7 @@ func (s Store) Prune(ctx context.Context, opts PruneOptions) (removed []Entry, e
 			errs = append(errs, err)
 		}
 	}
+	removed = append(removed, pruned...)
 	errs = append(errs, ctx.Err())
 	if ctx.Err() == nil && s.Root != "" {
 		errs = append(errs, owned.Sweep(s.isolated("")), s.sweepFresh())

@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +26,7 @@ const (
 	ZiphashMalformed = "ziphash malformed"
 	DirAltered       = "directory altered"
 	ZipAltered       = "zip altered"
+	GoModAltered     = "go.mod altered" // only in the store of Warm
 )
 
 // Fault is one difference between what go downloaded and what is in the cache.
@@ -62,6 +63,9 @@ func (s Store) Verify(ctx context.Context, key string) ([]Fault, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
+	if key == kindVerified {
+		return s.verifyVerified(ctx)
+	}
 	e, err := Entry{}, error(fs.ErrNotExist)
 	if valid(key) {
 		if e, err = entry(s.isolated(key), kindIsolated); errors.Is(err, fs.ErrNotExist) {
@@ -79,34 +83,25 @@ func (s Store) Verify(ctx context.Context, key string) ([]Fault, error) {
 		return nil, err
 	}
 
-	var (
-		wg     sync.WaitGroup
-		mu     sync.Mutex
-		faults []Fault
-		work   = make(chan download)
-	)
-	for range runtime.GOMAXPROCS(0) {
-		wg.Go(func() {
-			for d := range work {
-				found := d.verify()
-				mu.Lock()
-				faults = append(faults, found...)
-				mu.Unlock()
-			}
-		})
-	}
-	for _, d := range downloads {
-		if ctx.Err() != nil {
-			break
-		}
-		work <- d
-	}
-	close(work)
-	wg.Wait()
+	return faultsOf(ctx, slices.Collect(maps.Values(downloads)), download.verify)
+}
+
+// faultsOf returns what verify finds wrong with each of list, by module and
+// version.
+func faultsOf[T any](ctx context.Context, list []T, verify func(T) []Fault) ([]Fault, error) {
+	var mu sync.Mutex
+	var faults []Fault
+	err := each(ctx, list, func(d T) error {
+		found := verify(d)
+		mu.Lock()
+		defer mu.Unlock()
+		faults = append(faults, found...)
+		return nil
+	})
 	slices.SortFunc(faults, func(a, b Fault) int {
 		return cmp.Or(cmp.Compare(a.Module, b.Module), semver.Compare(a.Version, b.Version), cmp.Compare(a.Path, b.Path))
 	})
-	return faults, ctx.Err()
+	return faults, err
 }
 
 // downloads finds the module versions in gomodcache, by what stands extracted

@@ -17,7 +17,7 @@ import (
 
 // fill puts the module into gomodcache as go does, and returns its directory
 // and its place in the download cache.
-func fill(t *testing.T, gomodcache string, m module.Version, files map[string]string) (dir, base string) {
+func fill(t testing.TB, gomodcache string, m module.Version, files map[string]string) (dir, base string) {
 	t.Helper()
 	src := t.TempDir()
 	for name, content := range files {
