@@ -48,7 +48,7 @@ func warm(t testing.TB, s Store, w Warming) Warmth {
 	return report
 }
 
-// inStore reports that everything in the store is what it should be, and that
+// checkStore asserts that everything in the store is what it should be, and that
 // no half-made entry is left.
 func checkStore(t *testing.T, s Store) {
 	t.Helper()
@@ -56,8 +56,10 @@ func checkStore(t *testing.T, s Store) {
 	if err != nil || len(faults) > 0 {
 		t.Errorf("store: %v, %v", faults, err)
 	}
-	if got := names(t, s.fresh("")); strings.TrimSpace(got) != "" {
-		t.Errorf("left: %s", got)
+	for left := range strings.FieldsSeq(names(t, s.fresh(""))) {
+		if !strings.HasPrefix(left, ".tmp-") { // a few bytes, swept when they are an hour old
+			t.Errorf("left: %s", left)
+		}
 	}
 }
 
