@@ -1,0 +1,573 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/version"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/module"
+
+	"example.com/gox/internal/gocmd"
+	"example.com/gox/internal/owned"
+	"example.com/gox/internal/redact"
+)
+
+// mend returns err with what the user can do about it where the disk is full,
+// nil where it is not.
+func mend(dir string, err error) error {
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT} {
+		if errors.Is(err, full) || strings.Contains(err.Error(), full.Error()) {
+			return owned.Mend(filepath.Dir(dir), full)
+		}
+	}
+	return nil
+}
+
+// make fills the directory of s.
+func (s *Sandbox) make(ctx context.Context, c *Config) error {
+	vars, err := c.variables(ctx, s.toolchain)
+	if err != nil {
+		return err
+	}
+	s.manifest = Manifest{
+		Format: manifestFormat, Gox: gox(), Variables: vars, Dir: path.Clean("/" + c.WorkDir)[1:],
+		Go:   GoVersion{Version: s.toolchain.Version, OS: runtime.GOOS, Arch: runtime.GOARCH, Sum: s.toolchain.h1},
+		Main: []Main{}, Modules: []Module{},
+	}
+	s.variables = vars
+	if c.Profile != nil {
+		s.manifest.Profile = c.Profile.Name
+	}
+	if err := s.furnish(); err != nil {
+		return err
+	}
+	if filepath.IsAbs(c.Go) {
+		if err := os.WriteFile(filepath.Join(s.dir, gorootFile), []byte(c.Go), 0o644); err != nil {
+			return err
+		}
+	}
+	if err := s.fill(ctx, c); err != nil {
+		return err
+	}
+	if err := s.assemble(ctx, c); err != nil {
+		return err
+	}
+	if err := s.modules(ctx); err != nil {
+		return err
+	}
+	if s.manifest.Go.CC, err = s.compiler(ctx); err != nil {
+		return err
+	}
+	return s.note(ctx)
+}
+
+// furnish makes what is in a sandbox besides the workspace.
+func (s *Sandbox) furnish() error {
+	for _, dir := range []string{treeDir, "home", "tmp", "gopath", "mod", "bin"} {
+		if err := os.Mkdir(filepath.Join(s.dir, dir), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(s.build, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "home", ".gitconfig"), nil, 0o644); err != nil {
+		return err
+	}
+	// go looks for a go.mod as far as the root of the file system.
+	return os.WriteFile(filepath.Join(s.dir, guardFile), []byte("module sandbox.invalid\n\ngo 1.18\n"), 0o644)
+}
+
+// fill brings the workspace into the tree.
+func (s *Sandbox) fill(ctx context.Context, c *Config) error {
+	tree, err := os.OpenRoot(s.Tree())
+	if err != nil {
+		return err
+	}
+	defer tree.Close()
+	if c.From != "" {
+		// By its real path, or what leads into it by another is taken for outside.
+		root, err := filepath.EvalSymlinks(c.From)
+		if err != nil {
+			return err
+		}
+		if fi, err := os.Stat(root); err != nil || !fi.IsDir() {
+			return fmt.Errorf("%s: not a directory", c.From)
+		}
+		src := source{root: root, git: findGit(), avoid: filepath.Dir(s.dir), log: c.log, told: map[string]bool{}}
+		if err := src.copyTo(ctx, tree); err != nil {
+			return fmt.Errorf("%s: not copied: %w", c.From, err)
+		}
+	}
+	for name, content := range c.Files {
+		name = filepath.FromSlash(name)
+		if err := mkdirAll(tree, filepath.Dir(name)); err != nil {
+			return err
+		}
+		if err := tree.WriteFile(name, []byte(content), 0o644); err != nil {
+			return err
+		}
+	}
+	if c.WorkDir != "" {
+		if fi, err := os.Stat(s.inside(c.WorkDir)); err != nil || !fi.IsDir() {
+			return fmt.Errorf("%s: no such directory in what was copied", c.WorkDir)
+		}
+	}
+	return s.outsiders(tree)
+}
+
+// outsiders returns an error where a go.work or a go.mod names a directory
+// outside of the tree, which is not there any more.
+func (s *Sandbox) outsiders(tree *os.Root) error {
+	var errs []error
+	look := func(file, dir, what string) {
+		if !modfile.IsDirectoryPath(dir) && !filepath.IsAbs(dir) {
+			return
+		}
+		if filepath.IsAbs(dir) || !filepath.IsLocal(filepath.Join(filepath.Dir(filepath.FromSlash(file)), filepath.FromSlash(dir))) {
+			errs = append(errs, fmt.Errorf("%s: %s %s: outside of the workspace that is copied\n\tname with --from a folder that holds both, and let the path be relative", file, what, dir))
+		}
+	}
+	err := fs.WalkDir(tree.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name != "." && (d.Name() == "vendor" || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") || strings.HasPrefix(d.Name(), "_")) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if d.Name() != "go.mod" && d.Name() != "go.work" || !d.Type().IsRegular() {
+			return nil
+		}
+		data, err := fs.ReadFile(tree.FS(), name)
+		if err != nil {
+			return err
+		}
+		var replaces []*modfile.Replace
+		if d.Name() == "go.work" {
+			work, err := modfile.ParseWork(name, data, nil)
+			if err != nil {
+				return nil // go says it better, should it matter
+			}
+			for _, use := range work.Use {
+				look(name, use.Path, "use")
+			}
+			replaces = work.Replace
+		} else {
+			mod, err := modfile.ParseLax(name, data, nil)
+			if err != nil {
+				return nil
+			}
+			replaces = mod.Replace
+		}
+		for _, r := range replaces {
+			if r.New.Version == "" {
+				look(name, r.New.Path, "replace "+r.Old.Path+" =>")
+			}
+		}
+		return nil
+	})
+	return errors.Join(append(errs, err)...)
+}
+
+// assemble extracts the published modules that c uses, and joins them by
+// go.work.
+func (s *Sandbox) assemble(ctx context.Context, c *Config) error {
+	if len(c.Use) == 0 {
+		return nil
+	}
+	// A module of its own, so that no go.mod of the workspace has a say.
+	scratch := filepath.Join(s.dir, "tmp", "use")
+	if err := os.Mkdir(scratch, 0o755); err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	if err := os.WriteFile(filepath.Join(scratch, "go.mod"), []byte("module use.invalid\n"), 0o644); err != nil {
+		return err
+	}
+	found, err := s.download(ctx, scratch, c.Use)
+	if err != nil {
+		return err
+	}
+	tree, err := os.OpenRoot(s.Tree())
+	if err != nil {
+		return err
+	}
+	defer tree.Close()
+	uses := []string{}
+	if !exists(s.inside("go.work")) && exists(s.inside("go.mod")) {
+		uses = append(uses, ".")
+	}
+	newest := "1.18"
+	for _, m := range found {
+		dir := filepath.FromSlash(m.Path)
+		if exists(s.inside(filepath.Join(m.Path, "go.mod"))) {
+			return fmt.Errorf("--use %s@%s: there is a module at %s already", m.Path, m.Version, m.Path)
+		}
+		if err := mkdirAll(tree, dir); err != nil {
+			return err
+		}
+		sub, err := tree.OpenRoot(dir)
+		if err != nil {
+			return err
+		}
+		src := source{root: m.Dir, log: c.log, told: map[string]bool{}}
+		err = src.extract(ctx, sub)
+		sub.Close()
+		if err == nil {
+			err = s.loosen(m, &newest, c.log)
+		}
+		if err != nil {
+			return fmt.Errorf("--use %s@%s: %w", m.Path, m.Version, err)
+		}
+		uses = append(uses, "./"+m.Path)
+	}
+	env := append(s.Environ(""), "GOWORK="+s.inside("go.work"))
+	if !exists(s.inside("go.work")) {
+		if err := s.quietly(ctx, s.Tree(), env, "work", "init"); err != nil {
+			return err
+		}
+		// What init writes is the version of the go at hand.
+		if err := s.quietly(ctx, s.Tree(), env, "work", "edit", "-go="+newest); err != nil {
+			return err
+		}
+	}
+	return s.quietly(ctx, s.Tree(), env, append([]string{"work", "use"}, uses...)...)
+}
+
+// extract copies a module out of the module cache, and makes it writable.
+func (s *source) extract(ctx context.Context, dst *os.Root) error {
+	files := map[string]fs.FileInfo{}
+	if err := s.walk(ctx, "", files); err != nil {
+		return err
+	}
+	for name, info := range files {
+		if err := s.copyFile(dst, name, info); err != nil {
+			return err
+		}
+		if err := dst.Chmod(filepath.FromSlash(name), info.Mode().Perm()|0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loosen makes a published module one of a workspace: replacements by
+// directories, which count for nobody who requires the module, would count
+// here, and lead nowhere. newest becomes the module's go version if it is newer.
+func (s *Sandbox) loosen(m downloaded, newest *string, log func(string, ...any)) error {
+	file := s.inside(path.Join(m.Path, "go.mod"))
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) { // published before there were modules
+		return os.WriteFile(file, []byte("module "+modfile.AutoQuote(m.Path)+"\n"), 0o644)
+	}
+	if err != nil {
+		return err
+	}
+	mod, err := modfile.ParseLax(path.Join(m.Path, "go.mod"), data, nil)
+	if err != nil {
+		return err
+	}
+	if mod.Go != nil && version.Compare("go"+mod.Go.Version, "go"+*newest) > 0 {
+		*newest = mod.Go.Version
+	}
+	strict, err := modfile.Parse(path.Join(m.Path, "go.mod"), data, nil)
+	if err != nil {
+		return err
+	}
+	dropped := 0
+	for _, r := range strict.Replace {
+		if r.New.Version == "" {
+			if err := strict.DropReplace(r.Old.Path, r.Old.Version); err != nil {
+				return err
+			}
+			dropped++
+		}
+	}
+	if dropped == 0 {
+		return nil
+	}
+	log("%s: %d replacements by directories taken out of its go.mod", m.Path, dropped)
+	strict.Cleanup()
+	data, err = strict.Format()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, data, 0o644)
+}
+
+// quietly runs go with args in dir; what it prints is in the error.
+func (s *Sandbox) quietly(ctx context.Context, dir string, env []string, args ...string) error {
+	_, err := s.output(ctx, dir, env, args...)
+	return err
+}
+
+// output runs go with args in dir and returns its standard output.
+func (s *Sandbox) output(ctx context.Context, dir string, env []string, args ...string) ([]byte, error) {
+	var out, errs bytes.Buffer
+	cmd := inShell(s.toolchain.Path, args)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, &out, &errs
+	code, err := gocmd.Run(ctx, cmd)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil && code != 0 {
+		err = &ExitError{Args: args, Code: code, Stderr: redact.Text(errs.String())}
+	}
+	return out.Bytes(), err
+}
+
+// downloaded is a module version as `go mod download -json` tells of it.
+type downloaded struct {
+	Path, Version, Dir, Sum, Error string
+}
+
+// download lets go download what args name in dir: module versions, or
+// nothing for the build list.
+func (s *Sandbox) download(ctx context.Context, dir string, args []string) ([]downloaded, error) {
+	env := append(s.Environ(""), "GOWORK=off")
+	if dir != filepath.Join(s.dir, "tmp", "use") {
+		rel, err := filepath.Rel(s.Tree(), dir)
+		if err != nil {
+			return nil, err
+		}
+		env = s.Environ(filepath.ToSlash(rel))
+	}
+	out, err := s.output(ctx, dir, env, append([]string{"mod", "download", "-json"}, args...)...)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	var all []downloaded
+	var errs []error
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var m downloaded
+		if derr := d.Decode(&m); errors.Is(derr, io.EOF) {
+			break
+		} else if derr != nil {
+			return nil, errors.Join(derr, err)
+		}
+		if m.Error != "" {
+			errs = append(errs, errors.New(redact.Text(m.Error)))
+		}
+		all = append(all, m)
+	}
+	if len(errs) == 0 && err != nil {
+		errs = append(errs, err)
+	}
+	return all, errors.Join(errs...)
+}
+
+// modules finds the main modules, and brings the module versions of the build
+// list into the module cache.
+func (s *Sandbox) modules(ctx context.Context) error {
+	m := &s.manifest
+	env := s.Environ(m.Dir)
+	if work := lookup(env, "GOWORK"); work != "off" {
+		rel, err := filepath.Rel(s.Tree(), work)
+		if err != nil {
+			return err
+		}
+		m.Work = filepath.ToSlash(rel)
+	}
+	for _, dir := range s.governed() {
+		at := s.inside(dir)
+		out, err := s.output(ctx, at, s.Environ(dir), "list", "-m", "-f", "{{.Path}}\t{{.Dir}}")
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(out)) {
+			name, where, _ := strings.Cut(strings.TrimSpace(line), "\t")
+			rel, err := filepath.Rel(s.Tree(), where)
+			if err != nil {
+				return err
+			}
+			m.Main = append(m.Main, Main{name, filepath.ToSlash(rel)})
+		}
+		if s.vendored(dir) {
+			if err := s.vendoredModules(dir); err != nil {
+				return err
+			}
+			continue
+		}
+		found, err := s.download(ctx, at, nil)
+		if err != nil {
+			return err
+		}
+		for _, f := range found {
+			m.Modules = append(m.Modules, Module{f.Path, f.Version, f.Sum})
+		}
+	}
+	m.sort()
+	m.Modules = slices.Compact(m.Modules)
+	return nil
+}
+
+func lookup(environ []string, name string) string {
+	for _, entry := range slices.Backward(environ) {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// governed returns the directories whose go.work or go.mod say what is built:
+// one, or where neither the root nor the WorkDir is in a module, those of all
+// modules in the tree.
+func (s *Sandbox) governed() []string {
+	dir := s.manifest.Dir
+	if s.manifest.Work != "" {
+		return []string{path.Dir(s.manifest.Work)}
+	}
+	for d := dir; ; d = path.Dir(d) {
+		if d == "." {
+			d = ""
+		}
+		if exists(s.inside(path.Join(d, "go.mod"))) {
+			return []string{d}
+		}
+		if d == "" {
+			break
+		}
+	}
+	var all []string
+	filepath.WalkDir(s.Tree(), func(name string, d fs.DirEntry, err error) error {
+		if err != nil || name == s.Tree() {
+			return nil
+		}
+		if base := d.Name(); d.IsDir() && (base == "vendor" || base == "testdata" || base[0] == '.' || base[0] == '_') {
+			return fs.SkipDir
+		}
+		if d.Name() == "go.mod" && !d.IsDir() {
+			if rel, err := filepath.Rel(s.Tree(), filepath.Dir(name)); err == nil {
+				all = append(all, filepath.ToSlash(rel))
+			}
+		}
+		return nil
+	})
+	return all
+}
+
+// vendored reports whether go takes the modules of dir from its vendor
+// directory.
+func (s *Sandbox) vendored(dir string) bool {
+	flags := " " + lookup(s.Environ(dir), "GOFLAGS") + " "
+	for _, mode := range []string{"mod", "readonly"} {
+		if strings.Contains(flags, "-mod="+mode+" ") {
+			return false
+		}
+	}
+	if !exists(s.inside(path.Join(dir, "vendor", "modules.txt"))) {
+		return false
+	}
+	return s.manifest.Work == "" || version.Compare(s.toolchain.Version, "go1.22") >= 0
+}
+
+// vendoredModules notes the modules in a vendor directory, with the hashes
+// that the go.sum files have of them.
+func (s *Sandbox) vendoredModules(dir string) error {
+	data, err := os.ReadFile(s.inside(path.Join(dir, "vendor", "modules.txt")))
+	if err != nil {
+		return err
+	}
+	sums := map[string]string{}
+	files := []string{path.Join(dir, "go.work.sum"), path.Join(dir, "go.sum")}
+	for _, m := range s.manifest.Main {
+		files = append(files, path.Join(m.Dir, "go.sum"))
+	}
+	for _, file := range files {
+		sum, err := os.ReadFile(s.inside(file))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		for line := range strings.Lines(string(sum)) {
+			if f := strings.Fields(line); len(f) == 3 {
+				sums[f[0]+" "+f[1]] = f[2]
+			}
+		}
+	}
+	for line := range strings.Lines(string(data)) {
+		f := strings.Fields(line)
+		if len(f) < 3 || f[0] != "#" || module.CanonicalVersion(f[2]) == "" {
+			continue
+		}
+		s.manifest.Modules = append(s.manifest.Modules, Module{f[1], f[2], sums[f[1]+" "+f[2]]})
+	}
+	return nil
+}
+
+// compiler returns the C compiler and the hash of its file where cgo is on.
+func (s *Sandbox) compiler(ctx context.Context) (string, error) {
+	env := s.Environ("")
+	if lookup(env, "CGO_ENABLED") != "1" {
+		return "", nil
+	}
+	out, err := s.output(ctx, s.Tree(), env, "env", "CC")
+	if err != nil {
+		return "", err
+	}
+	name := strings.TrimSpace(string(out))
+	program, _, _ := strings.Cut(name, " ")
+	file, err := s.lookup(program, s.Tree(), env)
+	if err != nil {
+		return "", fmt.Errorf("CGO_ENABLED=1, and the C compiler %s: %w", name, err)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s sha256:%x", name, h.Sum(nil)), nil
+}
+
+// note writes down what the workspace is, and keeps it as it is now.
+func (s *Sandbox) note(ctx context.Context) error {
+	list, tree, err := sums(s.Tree())
+	if err != nil {
+		return err
+	}
+	s.manifest.Tree = tree
+	if err := os.WriteFile(filepath.Join(s.dir, sumsFile), list, 0o644); err != nil {
+		return err
+	}
+	origin := filepath.Join(s.dir, originDir)
+	if err := os.Mkdir(origin, 0o755); err != nil {
+		return err
+	}
+	dst, err := os.OpenRoot(origin)
+	if err != nil {
+		return err
+	}
+	defer dst.Close()
+	src := source{root: s.Tree()}
+	files := map[string]fs.FileInfo{}
+	if err := src.walk(ctx, "", files); err != nil {
+		return err
+	}
+	for name, info := range files {
+		if err := src.copyFile(dst, name, info); err != nil {
+			return err
+		}
+	}
+	return s.manifest.write(s.dir)
+}
