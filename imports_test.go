@@ -72,8 +72,12 @@ func reserves() []reserve {
 	// On Windows gocmd stands in for execve, which passes the streams on.
 	streams := append(slices.Clone(process), "internal/gocmd/exec_windows.go")
 	start := []string{"internal/gocmd"}
+	// The zero sandbox.Config means the process's own environment: those who use
+	// the package in their tests have no cmd above them to hand it in.
+	environment := append(slices.Clone(process), "sandbox/process.go")
 	return []reserve{
-		{"os", "Args Chdir Clearenv Environ Exit ExpandEnv Getenv Getwd LookupEnv Setenv Unsetenv UserCacheDir UserConfigDir UserHomeDir", process},
+		{"os", "Environ UserCacheDir", environment},
+		{"os", "Args Chdir Clearenv Exit ExpandEnv Getenv Getwd LookupEnv Setenv Unsetenv UserConfigDir UserHomeDir", process},
 		{"os", "Stderr Stdin Stdout", streams},
 		{"syscall", "Chdir Clearenv Environ Exit Getenv Getwd Setenv Stderr Stdin Stdout Unsetenv", process},
 		{"fmt", "Print Printf Println Scan Scanf Scanln", process},
@@ -336,6 +340,8 @@ func TestHouseRulesFindViolations(t *testing.T) {
 		{"environment", "profiles/a.go", `import "os"; func f() { os.Getenv("X") }`, "uses os.Getenv, which is for cmd, cmd/gox, cmd/gox/early, internal/wrap, internal/gotest only"},
 		{"environment as a value", "profiles/a.go", `import "os"; func f() any { return os.LookupEnv }`, "uses os.LookupEnv"},
 		{"environment, renamed", "profiles/a.go", `import sys "os"; func f() { sys.Environ() }`, "uses os.Environ"},
+		{"environment in sandbox", "sandbox/sandbox.go", `import "os"; func f() { os.Environ() }`, "uses os.Environ"},
+		{"environment in sandbox's one file", "sandbox/process.go", `import "os"; func f() { os.Environ() }`, ""},
 		{"environment in cmd", "cmd/a.go", `import "os"; func f() { os.Getenv("X") }`, ""},
 		{"environment in a test", "profiles/a_test.go", `import "os"; func f() { os.Getenv("X") }`, ""},
 		{"standard output", "sandbox/a.go", `import "os"; func f() any { return os.Stdout }`, "uses os.Stdout"},

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/mod/sumdb/dirhash"
 
 	"example.com/gox/internal/gocmd"
+	"example.com/gox/internal/self"
 	"example.com/gox/profiles"
 )
 
@@ -22,19 +23,18 @@ func (c *Config) chooseGo(ctx context.Context, cache string) (toolchain, error) 
 	if filepath.IsAbs(c.Go) {
 		return atGOROOT(c.Go)
 	}
-	host, hostErr := gocmd.Find(c.getenv("PATH"), "")
+	host, hostErr := gocmd.Find(c.getenv("PATH"), "", self.IsGox)
 	spec := c.Go
 	if spec == "" {
 		if hostErr != nil {
 			return toolchain{}, hostErr
 		}
-		version := gocmd.At(host).Version
-		if !profiles.IsGoVersion(version) {
-			return toolchain{}, fmt.Errorf("%s: which go version to pin is not to be told by its place\n\tname one: --go 1.26", host)
+		if !profiles.IsGoVersion(host.Version) {
+			return toolchain{}, fmt.Errorf("%s: which go version to pin is not to be told by its place\n\tname one: --go 1.26", host.Path)
 		}
-		spec = version
+		spec = host.Version
 	}
-	store := &gocmd.Toolchains{Dir: filepath.Join(cache, "toolchain"), Go: host}
+	store := &gocmd.Toolchains{Dir: filepath.Join(cache, "toolchain"), Go: host.Path}
 	found, err := store.Lookup(spec)
 	if errors.Is(err, fs.ErrNotExist) {
 		found, err = c.install(ctx, store, spec)
