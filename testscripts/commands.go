@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"example.com/gox/internal/gocmd"
+	"example.com/gox/internal/modcache"
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/mod/module"
 )
@@ -89,31 +90,17 @@ func (p *play) commands() map[string]func(*testscript.TestScript, bool, []string
 				ts.Fatalf("%v\nusage: %s %s", err, def.name, def.args)
 			case errors.As(err, new(errNot)):
 				if !neg {
-					ts.Fatalf("%v%s", err, p.seen())
+					ts.Fatalf("%v", err)
 				}
 				ts.Logf("as expected: %v", err)
 			case err != nil:
 				ts.Fatalf("%s: %v", def.name, err)
 			case neg:
-				ts.Fatalf("%s: unexpectedly so%s", def.name, p.seen())
+				ts.Fatalf("%s: unexpectedly so", def.name)
 			}
 		}
 	}
 	return cmds
-}
-
-// seen lists the requests, for a message.
-func (p *play) seen() string {
-	records, _ := p.world.of(allServers)
-	if len(records) == 0 {
-		return "\nno server was asked for anything"
-	}
-	var b strings.Builder
-	b.WriteString("\nwhat was asked:")
-	for _, r := range records {
-		b.WriteString("\n\t" + r.String())
-	}
-	return b.String()
 }
 
 // parse reads the flags that define makes, and returns the other arguments:
@@ -409,7 +396,11 @@ func (p *play) reset(c *call) error {
 		case "faults":
 			p.world.forgetFaults()
 		case "modcache":
-			if err := removeAll(modcache(c)); err != nil {
+			dir := gomodcache(c)
+			if rel, err := filepath.Rel(p.work, dir); err != nil || rel == "." || !filepath.IsLocal(rel) {
+				return usagef("the module cache is %s, which is not in $WORK: it stays", dir)
+			}
+			if err := removeAll(dir); err != nil {
 				return err
 			}
 		default:
@@ -419,13 +410,14 @@ func (p *play) reset(c *call) error {
 	return nil
 }
 
-// modcache returns the module cache of the script.
-func modcache(c *call) string {
+// gomodcache returns the module cache of the script. A relative path is one in
+// the script's directory, as it is for the programs that it runs.
+func gomodcache(c *call) string {
 	if dir := c.Getenv("GOMODCACHE"); dir != "" {
-		return dir
+		return c.MkAbs(dir)
 	}
 	first := filepath.SplitList(c.Getenv("GOPATH"))
-	return filepath.Join(append(first[:min(1, len(first))], "pkg", "mod")...)
+	return c.MkAbs(filepath.Join(append(first[:min(1, len(first))], "pkg", "mod")...))
 }
 
 func (p *play) requests(c *call) error {
@@ -453,6 +445,9 @@ func (p *play) requests(c *call) error {
 	total, isTotal := 0, false
 	if len(args) == 2 {
 		total, isTotal = number(args[1])
+		if isTotal && total >= 100 && total <= 599 && len(args[1]) == 3 {
+			return usagef("%s: is that how many requests, or a status?\n\twrite -count=%[1]s '' for the number, ' %[1]s$' for the status", args[1])
+		}
 	}
 	if !isTotal {
 		for _, arg := range args[1:] {
@@ -545,7 +540,7 @@ func (p *play) served(c *call) error {
 	if mod {
 		kind = "mod"
 	}
-	cached, err := readCached(modcache(c), m, kind)
+	cached, err := p.cached(c, m, kind)
 	if err != nil {
 		return err
 	}
@@ -572,21 +567,55 @@ func (p *play) served(c *call) error {
 	return notf("%s: served by %s, not by %s", m, by, s.name)
 }
 
-// readCached returns a file of the download cache, nil if there is none.
-func readCached(modcache string, m module.Version, kind string) ([]byte, error) {
+// cached returns the zip (or go.mod) of a module in the module cache, nil if
+// there is none. Where gox may have put it into the cache of a profile, the
+// one that was written last counts.
+func (p *play) cached(c *call, m module.Version, kind string) ([]byte, error) {
+	dirs := []string{gomodcache(c)}
+	if p.Gox != "" {
+		entries, err := modcache.Store{Root: c.Getenv("GOX_CACHE")}.List(p.ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			dirs = append(dirs, e.Dir)
+		}
+	}
+	var data []byte
+	var newest time.Time
+	for _, dir := range dirs {
+		d, written, err := readCached(dir, m, kind)
+		if err != nil {
+			return nil, err
+		}
+		if d != nil && (data == nil || written.After(newest)) {
+			data, newest = d, written
+		}
+	}
+	return data, nil
+}
+
+// readCached returns a file of the download cache, and when it was written; nil
+// if there is none.
+func readCached(dir string, m module.Version, kind string) ([]byte, time.Time, error) {
 	path, err := module.EscapePath(m.Path)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, time.Time{}, usageError{err}
 	}
 	version, err := module.EscapeVersion(m.Version)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, time.Time{}, usageError{err}
 	}
-	data, err := os.ReadFile(filepath.Join(modcache, "cache", "download", filepath.FromSlash(path), "@v", version+"."+kind))
+	name := filepath.Join(dir, "cache", "download", filepath.FromSlash(path), "@v", version+"."+kind)
+	info, err := os.Stat(name)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return nil, time.Time{}, nil
 	}
-	return data, err
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	data, err := os.ReadFile(name)
+	return data, info.ModTime(), err
 }
 
 // servedByGit asserts that a module in the module cache was fetched from a

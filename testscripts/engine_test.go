@@ -43,7 +43,7 @@ module example.com/main
 module example.com/dep
 -- proxy/A,B/example.com/dep@v1.0.0/dep.go --
 package dep
--- `+files))
+-- `+files), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -548,7 +548,7 @@ func TestExampleInREADME(t *testing.T) {
 	if !ok {
 		t.Fatal("no example in README.md")
 	}
-	s, err := parse("README.md", []byte(strings.ReplaceAll(strings.TrimPrefix(text, "\n"), "\t", "")))
+	s, err := parse("README.md", []byte(strings.ReplaceAll(strings.TrimPrefix(text, "\n"), "\t", "")), false)
 	if err != nil {
 		t.Fatal(err)
 	}

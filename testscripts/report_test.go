@@ -16,14 +16,7 @@ func TestVerdicts(t *testing.T) {
 		t.Fatal(err)
 	}
 	versions := []string{"go1.18", "go1.19", "go1.20", "go1.21", "go1.22", "go1.23", "go1.24", "go1.25", "go1.26", "go1.27"}
-	want := `# Verdicts on go
-
-What the scripts in the folders beside this file claim, and prove, about where go takes modules from.
-Written from their headers by
-
-	go test ./testscripts -run TestVerdicts -update
-
-` + Markdown(scripts, versions)
+	want := Report{Scripts: scripts, Versions: versions}.Markdown()
 	if *updateFlag {
 		if err := os.WriteFile("VERDICTS.md", []byte(want), 0o666); err != nil {
 			t.Fatal(err)
@@ -72,8 +65,8 @@ func TestMarkdown(t *testing.T) {
 	}
 	scripts := []*Script{
 		{Topic: "work", File: "work/b.txtar", Claims: []Claim{
-			claim("back", "It comes and goes.", "go1.20,go1.22..", "none", ""),
-			claim("late", "It comes late.", "go1.22..", "..go1.19", "no go.work"),
+			claim("back", "It comes and goes.", "go1.20,go1.21.2..", "none", ""),
+			claim("late", "It comes late.", "go1.21.2..", "..go1.19", "no go.work"),
 		}},
 		{Topic: "goproxy", File: "goproxy/a.txtar", Claims: []Claim{
 			claim("pipe", "In A|B `A|*` and url.<base> of *.git\\ [x] at $A.", "all", "none", ""),
@@ -84,23 +77,22 @@ func TestMarkdown(t *testing.T) {
 	want := "5 claims, of which 2 change between versions.\n" + `
 ## goproxy
 
-| 1.19 | 1.20 | 1.21 | 1.22.12 | claim |
+| 1.19 | 1.20 | 1.21.1 | 1.21.2 | claim |
 |------|------|------|------|---|
 | yes  | yes  | yes  | yes  | In A\|B ` + "`A\\|*`" + ` and url.\<base> of \*.git\\ \[x] at \$A. [pipe](goproxy/a.txtar) |
 | n/a  | yes  | yes  | yes  | From then on. (n/a: none) [only-na](goproxy/a.txtar) |
 
 ## work
 
-| 1.19 | 1.20 | 1.21 | 1.22.12 | claim |
+| 1.19 | 1.20 | 1.21.1 | 1.21.2 | claim |
 |------|------|------|------|---|
 | no   | →yes | →no  | →yes | It comes and goes. [back](work/b.txtar) |
 | n/a  | no   | no   | →yes | It comes late. (n/a: no go.work) [late](work/b.txtar) |
 | no   | no   | no   | no   | Never. [never](work/c.txtar) |
 `
-	got := Markdown(scripts, []string{"go1.19", "go1.20", "go1.21", "go1.22.12"})
-	first, rest, _ := strings.Cut(got, "\n\n")
-	_, tables, _ := strings.Cut(rest, "\n\n")
-	if got = first + "\n\n" + tables; got != want {
+	got := Report{Scripts: scripts, Versions: []string{"go1.19", "go1.20", "go1.21.1", "go1.21.2"}}.Markdown()
+	parts := strings.SplitN(got, "\n\n", 5) // title, what it is, counts, key, tables
+	if got = parts[2] + "\n\n" + parts[4]; got != want {
 		t.Errorf("differs:%s", difference(got, want))
 	}
 	if scripts[0].Topic != "work" {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"example.com/gox/internal/gocmd"
+	"example.com/gox/internal/redact"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -62,6 +63,8 @@ type Result struct {
 	// Skipped says why the script did not run, "" where it did: it has no
 	// claim that applies to this go, or says itself that it cannot run here.
 	Skipped    string
+	Line       int    // of the script, where it failed; 0 where it did not, or the line is not known
+	Fault      string // what was said there, "" likewise
 	Transcript string
 	Requests   []string // all requests of the last phase of records, in order
 	Duration   time.Duration
@@ -91,13 +94,11 @@ func (r *Runner) run(ctx context.Context, s *Script, res *Result) error {
 	caller := ctx
 	ctx, cancel := context.WithTimeout(caller, timeout)
 	defer cancel()
-	if res.Version == "" {
-		v, err := r.version(ctx)
-		if err != nil {
-			return err
-		}
-		res.Version = v
+	v, err := r.GoVersion(ctx)
+	if err != nil {
+		return err
 	}
+	res.Version = v
 	applicable := false
 	for _, c := range s.Claims {
 		applicable = applicable || c.Verdict(res.Version) != NotApplicable
@@ -152,6 +153,12 @@ func (r *Runner) run(ctx context.Context, s *Script, res *Result) error {
 		res.Requests = append(res.Requests, rec.String())
 	}
 	res.Transcript = strings.ReplaceAll(t.log.String(), file+":", s.File+":")
+	if t.failed {
+		res.Transcript += w.account() + "\n"
+	}
+	// A profile or a git configuration may bring a password into a URL.
+	res.Transcript = redact.Text(res.Transcript)
+	res.locate()
 	res.Skipped = t.skipped
 	switch {
 	case !t.failed:
@@ -164,8 +171,23 @@ func (r *Runner) run(ctx context.Context, s *Script, res *Result) error {
 	return fmt.Errorf("%s: %w", s.File, ErrDeviates)
 }
 
-// version asks the go under test.
-func (r *Runner) version(ctx context.Context) (string, error) {
+// locate finds out from the transcript where the script failed.
+func (res *Result) locate() {
+	prefix := "FAIL: " + res.Script.File + ":"
+	for line := range strings.Lines(res.Transcript) {
+		at, fault, ok := strings.Cut(strings.TrimPrefix(line, prefix), ": ")
+		if n, isNumber := number(at); ok && isNumber && strings.HasPrefix(line, prefix) {
+			res.Line, res.Fault = n, strings.TrimSpace(fault)
+			return
+		}
+	}
+}
+
+// GoVersion returns the version of the go under test, as in "go1.22.12".
+func (r *Runner) GoVersion(ctx context.Context) (string, error) {
+	if r.Version != "" {
+		return r.Version, nil
+	}
 	v := gocmd.At(r.Go).Version
 	if v == "" {
 		env, err := gocmd.EnvJSON(ctx, r.Go, "", append(r.inherited(), "GOENV=off", "GOTOOLCHAIN=local", "GOCACHE=off"), "GOVERSION")
@@ -236,8 +258,10 @@ func (p *play) setup(e *testscript.Env) error {
 		if err := link(p.Gox, filepath.Join(bin, "gox"+filepath.Ext(p.Gox))); err != nil {
 			return err
 		}
+		// Whatever a profile says: the go under test is this one.
+		e.Vars = append(e.Vars, "GOX_GO="+p.Go, "GOX_CACHE="+sub(goxCache))
 	}
-	if p.Repo != "" {
+	if p.Repo != "" && strings.Contains(p.script.Text, "REPO") {
 		if err := copyTree(sub("repo"), p.Repo); err != nil {
 			return err
 		}
@@ -293,6 +317,9 @@ func (p *play) setup(e *testscript.Env) error {
 	}
 	return nil
 }
+
+// goxCache is where gox keeps what it downloads, in a script's work directory.
+const goxCache = ".gox"
 
 // gitConfig keeps git from the network and from the system's configuration.
 const gitConfig = `[user]

@@ -2,10 +2,13 @@ package testscripts
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -83,10 +86,31 @@ func Load(fsys fs.FS, name string) (*Script, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parse(name, data)
+	return parse(name, data, false)
 }
 
-func parse(name string, data []byte) (*Script, error) {
+// LoadOwn reads a script of the user's from the file at path, which is absolute. It must assert
+// something, and what it claims only for some versions it must tell apart from
+// the others; all else that Load insists on may be left out. A file without a
+// header makes one claim, which is called like the file, says what the comment
+// at its top says, and holds for all versions.
+//
+// The script's File is shown: path as the user knows it. Its Topic is the name
+// of its folder.
+func LoadOwn(path, shown string) (*Script, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	s, err := parse(filepath.ToSlash(shown), data, true)
+	if s != nil && s.Topic == "" {
+		s.Topic = filepath.Base(filepath.Dir(path))
+	}
+	return s, err
+}
+
+// parse reads a script; own is whether it is the user's.
+func parse(name string, data []byte, own bool) (*Script, error) {
 	n := 0
 	for line := range strings.Lines(string(data)) {
 		// txtar of go-internal v1.16.0 panics at it.
@@ -105,7 +129,7 @@ func parse(name string, data []byte) (*Script, error) {
 	if dir := path.Dir(name); dir != "." {
 		s.Topic = path.Base(dir)
 	}
-	c := checker{script: s}
+	c := checker{script: s, own: own}
 	c.check(strings.Split(string(archive.Comment), "\n"))
 	for _, f := range archive.Files {
 		var err error
@@ -175,6 +199,7 @@ type checker struct {
 	script *Script
 	errs   []error
 	line   int // from 1
+	own    bool
 
 	noServed bool // the header says why nothing is served
 }
@@ -220,6 +245,10 @@ func (c *checker) check(lines []string) {
 		}
 	}
 	c.line = len(lines)
+	if c.own {
+		c.checkOwn(last, asked)
+		return
+	}
 	if controls == 0 {
 		c.errorf(`no phase that begins with "# control: …" and shows the other outcome`)
 	}
@@ -238,6 +267,29 @@ func (c *checker) check(lines []string) {
 		c.errorf(`the last assertion is %s: remove "# served: not applicable"`, last)
 	case !about && !c.noServed:
 		c.errorf(`the last assertion is %q, not served or requests: say what was served, or why nothing is: "# served: not applicable (reason)"`, last)
+	}
+}
+
+// checkOwn looks for what the user's script lacks. last is its last assertion,
+// asked are the claims that some assertion is about.
+func (c *checker) checkOwn(last string, asked map[string]bool) {
+	if last == "" {
+		c.errorf("nothing is asserted, so that it cannot fail\n\tend it with what must be so, as in: served example.com/dep@v1.0.0 A")
+	}
+	for _, claim := range c.script.Claims {
+		if claim.Holds.text == "all" {
+			continue
+		}
+		for _, cond := range []string{"holds:" + claim.ID, "!holds:" + claim.ID} {
+			if asked[cond] {
+				continue
+			}
+			short := cond
+			if len(c.script.Claims) == 1 {
+				short, _, _ = strings.Cut(cond, ":")
+			}
+			c.errorf("%s holds for %s, but no assertion stands under [%s]\n\tadd one, as in: [%[3]s] exec go list ./...", claim.ID, claim.Holds, short)
+		}
 	}
 }
 
@@ -320,23 +372,31 @@ func (c *checker) header(lines []string) int {
 		key, value string
 	}
 	var fields []field
+	var text []string // of an own script, what is not "# key: value"
 	n := 0
 	for ; n < len(lines) && strings.HasPrefix(lines[n], "#"); n++ {
 		c.line = n + 1
-		text := lines[n][1:]
+		line := lines[n][1:]
 		switch {
-		case strings.TrimSpace(text) == "":
+		case strings.TrimSpace(line) == "":
 			continue
-		case strings.HasPrefix(text, "  ") && len(fields) > 0:
-			fields[len(fields)-1].value += " " + strings.TrimSpace(text)
+		case strings.HasPrefix(line, "  ") && len(fields) > 0:
+			fields[len(fields)-1].value += " " + strings.TrimSpace(line)
 			continue
 		}
-		key, value, ok := strings.Cut(text, ": ")
+		key, value, ok := strings.Cut(line, ": ")
+		if c.own && !(ok && slices.Contains(headerKeys, strings.TrimPrefix(key, " "))) {
+			text = append(text, strings.TrimSpace(line))
+			continue
+		}
 		if !ok || !strings.HasPrefix(key, " ") {
 			c.errorf("%q: a header line is \"# key: value\", and goes on with \"#   more\"", lines[n])
 			continue
 		}
 		fields = append(fields, field{n + 1, key[1:], strings.TrimSpace(value)})
+	}
+	if c.own && !slices.ContainsFunc(fields, func(f field) bool { return f.key == "claim" }) {
+		fields = slices.Insert(fields, 0, field{1, "claim", claimID(s.Name)})
 	}
 	// A file with several claims may give one reference for all.
 	shared := ""
@@ -409,6 +469,15 @@ func (c *checker) header(lines []string) int {
 		if claim.Reference == "" {
 			claim.Reference = shared
 		}
+		if c.own {
+			if claim.Says == "" {
+				claim.Says = cmp.Or(strings.Join(text, " "), s.Name)
+			}
+			if claim.Holds.text == "" {
+				claim.Holds, _ = ParseVersions("all")
+			}
+			continue
+		}
 		for _, f := range []struct{ key, value string }{{"says", claim.Says}, {"holds", claim.Holds.text}, {"reference", claim.Reference}} {
 			if f.value == "" {
 				c.errorf("claim %s: no %s", claim.ID, f.key)
@@ -416,6 +485,19 @@ func (c *checker) header(lines []string) int {
 		}
 	}
 	return n
+}
+
+// headerKeys are those of the header.
+var headerKeys = []string{"claim", "says", "holds", "n/a", "reference", "served"}
+
+// claimID makes an id of the name of a file.
+func claimID(name string) string {
+	return strings.Map(func(r rune) rune {
+		if validID(string(r)) {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(name))
 }
 
 func validID(id string) bool {

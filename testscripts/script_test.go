@@ -39,7 +39,7 @@ package dep
 `
 
 func TestParse(t *testing.T) {
-	s, err := parse("work/use_first.txtar", []byte(right))
+	s, err := parse("work/use_first.txtar", []byte(right), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestParseErrors(t *testing.T) {
 			if !strings.Contains(right, tt.old) {
 				t.Fatalf("nothing to replace: %q", tt.old)
 			}
-			_, err := parse("x/y.txtar", []byte(strings.Replace(right, tt.old, tt.new, 1)))
+			_, err := parse("x/y.txtar", []byte(strings.Replace(right, tt.old, tt.new, 1)), false)
 			switch {
 			case tt.want == "" && err != nil:
 				t.Error(err)
@@ -141,7 +141,7 @@ func TestParseErrors(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(right))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := parse("x/y.txtar", data)
+		s, err := parse("x/y.txtar", data, false)
 		if err != nil {
 			return
 		}

@@ -88,7 +88,7 @@ func each(t *testing.T, f func(*testing.T, *Script)) {
 
 func versionOf(t *testing.T, r *Runner) string {
 	t.Helper()
-	v, err := r.version(t.Context())
+	v, err := r.GoVersion(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

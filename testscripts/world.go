@@ -53,6 +53,7 @@ type world struct {
 // is reached through the HTTP proxy.
 type server struct {
 	name    string
+	url     string       // "" for a host that only names lead to
 	cert    string       // a kind of certificate
 	auth    string       // user:password, "" for none
 	content http.Handler // nil: nothing at all, 502
@@ -468,14 +469,22 @@ func (w *world) open(s *server, host string) (string, error) {
 	if err := w.add(s, host); err != nil {
 		return "", err
 	}
-	if host != "" {
-		return "https://" + host, nil
+	url := "https://" + host
+	if host == "" {
+		h := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.serve(s, false, rw, r) })
+		var config *tls.Config
+		if s.cert != "" {
+			config = w.serverTLS(s, "127.0.0.1")
+		}
+		var err error
+		if url, err = w.listen(h, config); err != nil {
+			return "", err
+		}
 	}
-	h := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.serve(s, false, rw, r) })
-	if s.cert == "" {
-		return w.listen(h, nil)
-	}
-	return w.listen(h, w.serverTLS(s, "127.0.0.1"))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s.url = url
+	return url, nil
 }
 
 // server returns the server of a name. A name of a host that nobody answers

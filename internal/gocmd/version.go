@@ -136,3 +136,23 @@ func (sp spec) needsList() bool {
 
 // display returns v as users write it: 1.22.12.
 func display(v string) string { return strings.TrimPrefix(v, "go") }
+
+// Specs takes a spec (see CheckSpec) apart into such as mean one version each:
+// 1.18..1.20,1.22.12 into 1.18, 1.19, 1.20 and 1.22.12.
+func Specs(s string) ([]string, error) {
+	sp, err := parseSpec(s)
+	if err != nil {
+		return nil, err
+	}
+	var specs []string
+	for _, t := range sp {
+		if t.release != "" {
+			specs = append(specs, display(t.release))
+			continue
+		}
+		for n := t.lo; n <= t.hi; n++ {
+			specs = append(specs, "1."+strconv.Itoa(n))
+		}
+	}
+	return specs, nil
+}
