@@ -55,6 +55,7 @@ func (g *gox) app() *cli.App {
 			g.explainCommand(),
 			g.toolchainCommand(),
 			g.cacheCommand(),
+			g.scriptCommand(),
 			g.helpCommand(),
 		},
 		CustomAppHelpTemplate: rootHelp,
@@ -103,14 +104,44 @@ func (g *gox) usageError(c *cli.Context, err error, _ bool) error {
 }
 
 // arguments returns a verb's arguments, between least and most of them (most
-// -1: any number).
+// -1: any number). Flags among them count as if they stood before, where the
+// library would stop reading them.
 func arguments(c *cli.Context, least, most int) ([]string, error) {
-	args := c.Args().Slice()
 	verb := strings.TrimPrefix(c.Command.HelpName, "gox ")
-	for i, arg := range args {
-		if strings.HasPrefix(arg, "-") && arg != "-" {
-			words := append([]string{"gox", verb, arg}, append(slices.Clone(args[:i]), args[i+1:]...)...)
-			return nil, usagef("%s: flags stand before the arguments\n\t%s", verb, strings.Join(words, " "))
+	var args []string
+	for rest := c.Args().Slice(); len(rest) > 0; {
+		arg := rest[0]
+		rest = rest[1:]
+		if arg == "--" {
+			args = append(args, rest...)
+			break
+		}
+		if !strings.HasPrefix(arg, "-") || arg == "-" {
+			args = append(args, arg)
+			continue
+		}
+		name, value, given := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(arg, "-"), "-"), "=")
+		if name == "help" || name == "h" {
+			return nil, &wrap.ExitError{Err: cli.ShowSubcommandHelp(c)}
+		}
+		i := slices.IndexFunc(c.Command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
+		if i < 0 {
+			return nil, c.Command.OnUsageError(c, fmt.Errorf("unknown flag -%s", name), true)
+		}
+		_, isBool := c.Command.Flags[i].(*cli.BoolFlag)
+		switch {
+		case given:
+		case isBool:
+			value = "true"
+		case len(rest) == 0:
+			return nil, usagef("%s: flag needs an argument: -%s\n\tgox %[1]s --help", verb, name)
+		default:
+			value, rest = rest[0], rest[1:]
+		}
+		for _, alias := range c.Command.Flags[i].Names() {
+			if err := c.Set(alias, value); err != nil {
+				return nil, usagef("%s: invalid value %q for flag -%s: %w\n\tgox %[1]s --help", verb, value, name, err)
+			}
 		}
 	}
 	switch {

@@ -103,6 +103,27 @@ func TestFidelity(t *testing.T) {
 	}
 }
 
+// gox script runs other toolchains than the one in PATH, out of the user's
+// store, in which they are installed first.
+func TestClaims(t *testing.T) {
+	var program string
+	for _, v := range fidelityVersions {
+		program = gotest.Toolchain(t, v)
+	}
+	p := params(t, "testdata/script/claims", program)
+	setup := p.Setup
+	p.Setup = func(env *testscript.Env) error {
+		store := program // <cache>/toolchain/<version>/go/bin/go
+		for range 5 {
+			store = filepath.Dir(store)
+		}
+		err := setup(env)
+		env.Vars = append(env.Vars, "GOX_CACHE="+store)
+		return err
+	}
+	testscript.Run(t, p)
+}
+
 // params are those for the scripts in dir, about the go command at goPath.
 func params(t *testing.T, dir, goPath string) testscript.Params {
 	cmds := map[string]func(*testscript.TestScript, bool, []string){}
@@ -307,7 +328,7 @@ func proxy(ts *testscript.TestScript, args []string) bool {
 // Each script says what it asserts before it does anything.
 func TestScriptHeaders(t *testing.T) {
 	var scripts []string
-	for _, pattern := range []string{"testdata/script/*", "testdata/script/fidelity/*"} {
+	for _, pattern := range []string{"testdata/script/*", "testdata/script/fidelity/*", "testdata/script/claims/*"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -317,7 +338,7 @@ func TestScriptHeaders(t *testing.T) {
 	named := regexp.MustCompile(`^[a-z]+(_[a-z0-9]+)+\.txtar$`)
 	checked := 0
 	for _, script := range scripts {
-		if name := filepath.Base(script); name == "README.md" || name == "fidelity" {
+		if name := filepath.Base(script); name == "README.md" || name == "fidelity" || name == "claims" {
 			continue
 		}
 		checked++

@@ -96,7 +96,7 @@ func (p *play) commands() map[string]func(*testscript.TestScript, bool, []string
 			case err != nil:
 				ts.Fatalf("%s: %v", def.name, err)
 			case neg:
-				ts.Fatalf("%s: unexpectedly so", def.name)
+				ts.Fatalf("%s %s: unexpectedly so", def.name, strings.Join(args, " "))
 			}
 		}
 	}
@@ -572,7 +572,7 @@ func (p *play) served(c *call) error {
 // one that was written last counts.
 func (p *play) cached(c *call, m module.Version, kind string) ([]byte, error) {
 	dirs := []string{gomodcache(c)}
-	if p.Gox != "" {
+	if p.Gox != "" && p.script.own {
 		entries, err := modcache.Store{Root: c.Getenv("GOX_CACHE")}.List(p.ctx)
 		if err != nil {
 			return nil, err

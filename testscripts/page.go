@@ -48,7 +48,7 @@ func (r Report) WriteHTML(w io.Writer) error {
 				to.Scripts = append(to.Scripts, script{Script: row.Script, Anchor: anchor(row.Script.File)})
 				last++
 				for _, res := range r.Results {
-					if res.Script.File == row.Script.File && res.Err != nil {
+					if res.Script == row.Script && res.Err != nil {
 						to.Scripts[last].Failed = append(to.Scripts[last].Failed, res)
 					}
 				}

@@ -100,10 +100,13 @@ func (s *Script) about(line int) []string {
 
 // Topics returns all claims, by topic and in the order of Scripts.
 func (r Report) Topics() []Topic {
-	type run struct{ file, version string }
+	type run struct {
+		script  *Script
+		version string
+	}
 	results := map[run]Result{}
 	for _, res := range r.Results {
-		results[run{res.Script.File, res.Version}] = res
+		results[run{res.Script, res.Version}] = res
 	}
 	scripts := slices.SortedStableFunc(slices.Values(r.Scripts), func(a, b *Script) int { return strings.Compare(a.Topic, b.Topic) })
 	var topics []Topic
@@ -118,7 +121,7 @@ func (r Report) Topics() []Topic {
 			for _, v := range r.Versions {
 				cell := Cell{Version: v, Verdict: c.Verdict(v)}
 				if r.Results != nil {
-					if res, ok := results[run{s.File, v}]; ok {
+					if res, ok := results[run{s, v}]; ok {
 						cell.Verdict = res.Outcome(c.ID)
 					} else {
 						cell.Verdict = Skipped

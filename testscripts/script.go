@@ -27,6 +27,7 @@ type Script struct {
 	Claims []Claim
 	Text   string // the whole file
 
+	own     bool           // the user's
 	archive *txtar.Archive // without the servers' folders
 	proxies map[string]*depot
 	repos   []*repo
@@ -123,13 +124,14 @@ func parse(name string, data []byte, own bool) (*Script, error) {
 		Name:    strings.TrimSuffix(path.Base(name), path.Ext(name)),
 		File:    name,
 		Text:    string(data),
+		own:     own,
 		archive: &txtar.Archive{Comment: archive.Comment},
 		proxies: map[string]*depot{},
 	}
 	if dir := path.Dir(name); dir != "." {
 		s.Topic = path.Base(dir)
 	}
-	c := checker{script: s, own: own}
+	c := checker{script: s}
 	c.check(strings.Split(string(archive.Comment), "\n"))
 	for _, f := range archive.Files {
 		var err error
@@ -199,7 +201,6 @@ type checker struct {
 	script *Script
 	errs   []error
 	line   int // from 1
-	own    bool
 
 	noServed bool // the header says why nothing is served
 }
@@ -245,7 +246,7 @@ func (c *checker) check(lines []string) {
 		}
 	}
 	c.line = len(lines)
-	if c.own {
+	if c.script.own {
 		c.checkOwn(last, asked)
 		return
 	}
@@ -385,7 +386,7 @@ func (c *checker) header(lines []string) int {
 			continue
 		}
 		key, value, ok := strings.Cut(line, ": ")
-		if c.own && !(ok && slices.Contains(headerKeys, strings.TrimPrefix(key, " "))) {
+		if c.script.own && !(ok && slices.Contains(headerKeys, strings.TrimPrefix(key, " "))) {
 			text = append(text, strings.TrimSpace(line))
 			continue
 		}
@@ -395,7 +396,7 @@ func (c *checker) header(lines []string) int {
 		}
 		fields = append(fields, field{n + 1, key[1:], strings.TrimSpace(value)})
 	}
-	if c.own && !slices.ContainsFunc(fields, func(f field) bool { return f.key == "claim" }) {
+	if c.script.own && !slices.ContainsFunc(fields, func(f field) bool { return f.key == "claim" }) {
 		fields = slices.Insert(fields, 0, field{1, "claim", claimID(s.Name)})
 	}
 	// A file with several claims may give one reference for all.
@@ -469,7 +470,7 @@ func (c *checker) header(lines []string) int {
 		if claim.Reference == "" {
 			claim.Reference = shared
 		}
-		if c.own {
+		if c.script.own {
 			if claim.Says == "" {
 				claim.Says = cmp.Or(strings.Join(text, " "), s.Name)
 			}
