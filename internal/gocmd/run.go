@@ -14,6 +14,7 @@ package gocmd
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,6 +27,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"example.com/gox/internal/redact"
@@ -46,6 +48,10 @@ type Cmd struct {
 	// terminal stays a terminal.
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
+
+	Name  string               // what the program is told that it was started as; "" is the last element of Path
+	Files []*os.File           // its further open files, from descriptor 3 on
+	Sys   *syscall.SysProcAttr // nil asks nothing more of the system
 }
 
 // Run runs c as a child in the same process group and returns its exit code:
@@ -62,12 +68,13 @@ type Cmd struct {
 func Run(ctx context.Context, c Cmd) (code int, err error) {
 	cmd := exec.CommandContext(ctx, c.Path)
 	cmd.Path, cmd.Err = c.Path, nil // CommandContext has looked up a bare name
-	cmd.Args = append([]string{filepath.Base(c.Path)}, c.Args...)
+	cmd.Args = append([]string{cmp.Or(c.Name, filepath.Base(c.Path))}, c.Args...)
 	cmd.Env = append([]string{}, c.Env...)
 	if cmd.Dir = c.Dir; filepath.IsAbs(c.Dir) {
 		cmd.Env = append(cmd.Env, "PWD="+c.Dir)
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, c.Stderr
+	cmd.ExtraFiles, cmd.SysProcAttr = c.Files, c.Sys
 	cmd.Cancel = func() error { return interrupt(cmd.Process) }
 	cmd.WaitDelay = grace
 	return run(cmd)

@@ -1,0 +1,106 @@
+package confine
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"example.com/gox/internal/redact"
+)
+
+// SourcesOf returns what a go command reaches under Sources: the module
+// proxies of its GOPROXY, its checksum database, and the hosts that GOPRIVATE
+// and GONOPROXY name. What "direct" would reach besides is any host there is,
+// and so nothing of it is among them. getenv returns what `go env` says.
+func SourcesOf(getenv func(string) string) ([]string, error) {
+	var allow []string
+	add := func(what, value string) error {
+		if !strings.Contains(value, "://") {
+			value = "https://" + value // as go does
+		}
+		u, err := url.Parse(value)
+		if err != nil {
+			return fmt.Errorf("%s: %s: not a URL\n\tgox explain %[1]s", what, redact.Text(value))
+		}
+		port := u.Port()
+		switch {
+		case u.Hostname() == "": // file:
+			return nil
+		case port != "":
+		case u.Scheme == "http":
+			port = "80"
+		default:
+			port = "443"
+		}
+		allow = append(allow, net.JoinHostPort(u.Hostname(), port))
+		return nil
+	}
+	for entry := range strings.FieldsFuncSeq(getenv("GOPROXY"), func(r rune) bool { return r == ',' || r == '|' }) {
+		if entry = strings.TrimSpace(entry); entry == "" || entry == "direct" || entry == "off" {
+			continue
+		}
+		if err := add("GOPROXY", entry); err != nil {
+			return nil, err
+		}
+	}
+	// NAME, NAME+KEY, or one of these and a URL.
+	if f := strings.Fields(getenv("GOSUMDB")); len(f) > 0 && f[0] != "off" {
+		name, _, _ := strings.Cut(f[len(f)-1], "+")
+		if len(f) > 1 {
+			name = f[1]
+		}
+		if err := add("GOSUMDB", name); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range []string{"GOPRIVATE", "GONOPROXY"} {
+		for pattern := range strings.SplitSeq(getenv(name), ",") {
+			host, _, _ := strings.Cut(strings.TrimSpace(pattern), "/")
+			if host != "" && host != "none" {
+				allow = append(allow, host)
+			}
+		}
+	}
+	slices.Sort(allow)
+	return slices.Compact(allow), nil
+}
+
+// allows reports whether one of the entries of allow covers addr, a host:port.
+// An entry is a host, whose every port it covers, or host:port. In the host
+// "*", "?" and "[…]" match as in path.Match.
+func allows(allow []string, addr string) bool {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	return slices.ContainsFunc(allow, func(entry string) bool {
+		h, p, err := net.SplitHostPort(entry)
+		if err != nil {
+			h, p = entry, port
+		}
+		ok, err := path.Match(strings.ToLower(h), host)
+		return ok && err == nil && p == port
+	})
+}
+
+// loopbacks returns the host:port entries of allow that are of this machine.
+// Clients do not take the way through a proxy to get there, and so each has a
+// listener of its own in the command's network.
+func loopbacks(allow []string) (list []string) {
+	for _, entry := range allow {
+		host, port, err := net.SplitHostPort(entry)
+		if err != nil || port == "" {
+			continue
+		}
+		ip, err := netip.ParseAddr(host)
+		if strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback() {
+			list = append(list, entry)
+		}
+	}
+	return list
+}
