@@ -30,6 +30,7 @@ func layers() [][]string {
 		{"internal/wrap", "internal/matrix", "internal/doctor", "sandbox", "testscripts"},
 		{"internal/source"},
 		{"internal/gateway", "internal/modcache", "internal/confine"},
+		{"internal/inside"},
 		{"internal/gocmd", "profiles"},
 		{"internal/owned", "internal/redact", "internal/self"},
 	}

@@ -10,8 +10,8 @@
 // besides: an HTTP proxy on that loopback whose other end is in this process,
 // which lets through what the policy allows and records each use.
 //
-// Between Run and the command stands a helper: the same program, started once
-// more under the name that HelperName is, which calls Main.
+// Between Run and the command stands a helper: a program, as a rule the same,
+// that calls inside.Main when it is started as inside.Name.
 package confine
 
 import (
@@ -19,9 +19,6 @@ import (
 	"fmt"
 	"time"
 )
-
-// HelperName is the name under which a program must call Main.
-const HelperName = "gox-confine"
 
 // Net is how much of the network a command can reach.
 type Net string
@@ -54,8 +51,8 @@ type Policy struct {
 	// write whoever owns them. Under Host this is done where the system can.
 	ReadOnly []string
 
-	// Helper is the path of a program that calls Main when it is started as
-	// HelperName. gox is one.
+	// Helper is the path of a program that calls inside.Main when it is started
+	// as inside.Name. gox is one.
 	Helper string
 
 	// Record is told of each use of the door, from several goroutines. Nil is

@@ -22,14 +22,15 @@ import (
 	"time"
 
 	"example.com/gox/internal/gocmd"
+	"example.com/gox/internal/inside"
 )
 
 // The test binary is also the helper, and the command that is confined.
 const role = "CONFINE_TEST_ROLE"
 
 func TestMain(m *testing.M) {
-	if os.Args[0] == HelperName {
-		os.Exit(Main(os.Args, os.Environ()))
+	if os.Args[0] == inside.Name {
+		os.Exit(inside.Main(os.Args, os.Environ()))
 	}
 	switch os.Getenv(role) {
 	case "":

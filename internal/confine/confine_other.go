@@ -18,6 +18,3 @@ func Run(ctx context.Context, p Policy, c gocmd.Cmd) (code int, err error) {
 	}
 	return gocmd.Run(ctx, c)
 }
-
-// Main does nothing: there is nothing to help with here.
-func Main(args, environ []string) (code int) { return 125 }
