@@ -18,6 +18,7 @@ import (
 func System() *wrap.Process {
 	p := wrap.System()
 	p.IsGox = self.IsGox
+	p.Behind = behind
 	return p
 }
 

@@ -53,6 +53,9 @@ func (p *Profile) Env(in Inputs) (*Env, Problems) {
 	b.workspace()
 	b.goflags()
 	b.git()
+	if v := b.value("cafile"); v != nil {
+		b.mustExist(v, v.Path(in.Home), "")
+	}
 	b.versions()
 	slices.SortStableFunc(b.problems, byPosition)
 	return b.env, b.problems
@@ -79,7 +82,7 @@ func (b *builder) warn(v *Value, text, mend string) {
 
 // home makes sure that "~" means something.
 func (b *builder) home() {
-	for _, key := range []string{"go", "gocache", "gowork", "modfile", "modcache"} {
+	for _, key := range []string{"go", "gocache", "gowork", "modfile", "modcache", "cafile", "record"} {
 		if v := b.value(key); v != nil && b.in.Home == "" && (v.raw == "~" || strings.HasPrefix(v.String(), "~/")) {
 			b.fault(v, fmt.Sprintf("%q begins with the home directory, and there is none", v), "set HOME, or write the path out")
 		}

@@ -80,6 +80,16 @@ func (p *Profile) Cache(e *Env, home string) Cache {
 	for _, key := range p.keysUnder("git.url.") {
 		c.Sources = append(c.Sources, key+"="+p.values(key)[0].String())
 	}
+	// Who answers under another address, or by another certificate, is another.
+	for _, key := range append(p.keysUnder("hosts."), "resolver", "cafile") {
+		if v := p.value(key); v != nil {
+			value := v.String()
+			if key == "cafile" {
+				value = v.Path(home)
+			}
+			c.Sources = append(c.Sources, key+"="+value)
+		}
+	}
 	return c
 }
 

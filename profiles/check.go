@@ -28,6 +28,8 @@ func (v *Value) check() Problems {
 		}
 	case strings.ContainsRune(value, 0):
 		fault("holds a NUL byte, which no environment variable can carry", "")
+	case v.relayed():
+		v.checkRelay(fault)
 	case v.Key == "goproxy":
 		if value != "" || v.list() != nil {
 			for _, f := range checkProxies(value) {

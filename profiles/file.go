@@ -68,7 +68,7 @@ type Value struct {
 	Pos     Position
 	Scope   Scope
 
-	raw  any // string, []string or bool
+	raw  any // string, []string, bool or int64
 	prim toml.Primitive
 }
 
@@ -108,6 +108,7 @@ const (
 	text       = iota // a string
 	textOrList        // a string in go's own form, or a list
 	truth             // a boolean
+	number            // an integer, not negative
 )
 
 // A key is one of the keys of a profile. variable is the go environment
@@ -118,8 +119,8 @@ type key struct {
 	variable string
 }
 
-// keys lists every key of a profile but env and git, in the order in which
-// they are documented and printed.
+// keys lists every key of a profile but env, git and hosts, in the order in
+// which they are documented and printed.
 func keys() []key {
 	return []key{
 		{"description", text, ""},
@@ -141,8 +142,17 @@ func keys() []key {
 		{"modcache", text, ""},
 		{"goflags", textOrList, ""},
 		{"clean", truth, ""},
+		{"record", text, ""},
+		{"retry", number, ""},
+		{"breaker", number, ""},
+		{"timeout", text, ""}, // or a table
+		{"resolver", text, ""},
+		{"cafile", text, ""},
 	}
 }
+
+// tableNames lists the tables of a profile.
+func tableNames() []string { return []string{"env", "git", "hosts", "timeout"} }
 
 func keyNamed(name string) (key, bool) {
 	for _, k := range keys() {
@@ -405,10 +415,10 @@ func (p *parser) profile(name string, prim toml.Primitive) {
 	s := &section{name: name, pos: Position{File: p.file.Path}, values: map[string]*Value{}, prim: prim}
 	p.file.profiles[name] = s
 	for key, prim := range p.entries(prim, name, "") {
-		switch key {
-		case "env", "git":
+		_, table := p.file.value(prim).(map[string]any)
+		if oneOf(key, tableNames()...) && (table || key != "timeout") {
 			p.table(s, key, prim)
-		default:
+		} else {
 			p.value(s, key, prim)
 		}
 	}
@@ -417,7 +427,7 @@ func (p *parser) profile(name string, prim toml.Primitive) {
 func (p *parser) value(s *section, name string, prim toml.Primitive) {
 	k, ok := keyNamed(name)
 	if !ok {
-		known := []string{"env", "git"}
+		known := tableNames()
 		for _, k := range keys() {
 			known = append(known, k.name)
 		}
@@ -442,6 +452,12 @@ func (p *parser) value(s *section, name string, prim toml.Primitive) {
 		v.raw, ok = raw.(bool)
 		if !ok {
 			p.report(prim, s.name, name, "wants true or false, has "+tomlType(raw), fmt.Sprintf("write: %s = true", name))
+			return
+		}
+	case number:
+		v.raw, ok = raw.(int64)
+		if !ok {
+			p.report(prim, s.name, name, "wants a number, has "+tomlType(raw), fmt.Sprintf("write: %s = 3", name))
 			return
 		}
 	case textOrList:
@@ -480,7 +496,7 @@ func stringList(raw []any) (list []string, odd string) {
 	return list, ""
 }
 
-// table reads [profile.NAME.env] and [profile.NAME.git]. In git's, nested
+// table reads [profile.NAME.env] and its kin. In git's and hosts', nested
 // tables are dotted keys: [profile.NAME.git] http.sslCAInfo = "…" and
 // url."ssh://git@h.example/".insteadOf = "https://h.example/" are both git's
 // own names.
@@ -498,18 +514,26 @@ func (p *parser) table(s *section, table string, prim toml.Primitive) {
 func (p *parser) entry(s *section, table, name string, prim toml.Primitive) {
 	v := p.newValue(s, table+"."+name, prim)
 	fault := func(text, mend string) { p.report(prim, s.name, v.Key, text, mend) }
+	wants := "wants a string"
+	if table == "env" {
+		wants += ", or false to unset it"
+	}
 	switch raw := p.file.value(prim).(type) {
 	case string:
 		v.raw = raw
 	case bool:
 		if table == "env" && raw {
-			fault("wants a string, or false to unset it", fmt.Sprintf("write: %s = \"true\"", name))
+			fault(wants, fmt.Sprintf("write: %s = \"true\"", name))
+			return
+		}
+		if table != "env" && table != "git" {
+			fault(wants+", has a boolean", fmt.Sprintf("write: %s = \"…\"", name))
 			return
 		}
 		v.raw = raw
 	case map[string]any:
-		if table == "env" {
-			fault("wants a string, or false to unset it, has a table", "")
+		if table == "env" || table == "timeout" {
+			fault(wants+", has a table", "")
 			return
 		}
 		for sub, prim := range p.entries(prim, s.name, v.Key) {
@@ -517,8 +541,8 @@ func (p *parser) entry(s *section, table, name string, prim toml.Primitive) {
 		}
 		return
 	case []any:
-		if table == "env" {
-			fault("wants a string, or false to unset it, has a list", fmt.Sprintf("write: %s = \"…\"", name))
+		if table != "git" {
+			fault(wants+", has a list", fmt.Sprintf("write: %s = \"…\"", name))
 			return
 		}
 		list, odd := stringList(raw)

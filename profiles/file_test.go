@@ -52,6 +52,12 @@ mod         = "readonly"
 modcache    = "isolated"
 goflags     = ["-trimpath", "-tags=a b"]
 clean       = true
+record = "audit.jsonl"
+retry = 3
+breaker = 5
+timeout = "30s"
+resolver = "tls://192.0.2.53"
+cafile = "ca.pem"
 [profile.office.env]
 CGO_ENABLED = "0"
 GONE        = false
@@ -60,6 +66,8 @@ EMPTY       = ""
 http.sslCAInfo = "/ca.pem"
 http.sslVerify = true
 credential.helper = ["", "store"]
+[profile.office.hosts]
+proxy.corp.example = "192.0.2.7"
 `)
 	want := []string{
 		"3 description company proxy",
@@ -81,12 +89,19 @@ credential.helper = ["", "store"]
 		"19 modcache isolated",
 		"20 goflags -trimpath -tags=a b",
 		"21 clean true",
-		"23 env.CGO_ENABLED 0",
-		"24 env.GONE false",
-		"25 env.EMPTY ",
-		"27 git.http.sslCAInfo /ca.pem",
-		"28 git.http.sslVerify true",
-		"29 git.credential.helper ,store",
+		"22 record audit.jsonl",
+		"23 retry 3",
+		"24 breaker 5",
+		"25 timeout 30s",
+		"26 resolver tls://192.0.2.53",
+		"27 cafile ca.pem",
+		"29 env.CGO_ENABLED 0",
+		"30 env.GONE false",
+		"31 env.EMPTY ",
+		"33 git.http.sslCAInfo /ca.pem",
+		"34 git.http.sslVerify true",
+		"35 git.credential.helper ,store",
+		"37 hosts.proxy.corp.example 192.0.2.7",
 	}
 	office := f.locate(f.profiles["office"])
 	if office.pos.Line != 2 {
@@ -259,6 +274,20 @@ func TestParseFaults(t *testing.T) {
 		{"syntax: quote", "[profile.x]\nmod = \"mod\n", "profiles.toml:2: strings cannot contain newlines\n\tthe format is TOML; see: gox profile --help"},
 		{"syntax: list", "[profile.x]\ngoproxy = [\"a\"\n\n", "profiles.toml:3: expected a comma (',') or array terminator (']'), but got end of file\n\tthe format is TOML; see: gox profile --help"},
 
+		{"retry: a string", "[profile.x]\nretry = \"3\"", "profiles.toml:2: [profile.x] retry: wants a number, has a string\n\twrite: retry = 3"},
+		{"retry: negative", "[profile.x]\nretry = -1", "profiles.toml:2: [profile.x] retry: -1 is not between 0 and 100"},
+		{"breaker: too many", "[profile.x]\nbreaker = 101", "profiles.toml:2: [profile.x] breaker: 101 is not between 0 and 100"},
+		{"timeout: no unit", "[profile.x]\ntimeout = \"30\"", "profiles.toml:2: [profile.x] timeout: \"30\" is no length of time\n\twrite it as in \"30s\" or \"1m30s\""},
+		{"timeout: a number", "[profile.x]\ntimeout = 30", "profiles.toml:2: [profile.x] timeout: wants a string, has an integer\n\twrite: timeout = \"…\""},
+		{"timeout: a phase", "[profile.x.timeout]\nfirst-byte = \"1s\"", "profiles.toml:2: [profile.x] timeout.first-byte: no such phase\n\tdid you mean first_byte?"},
+		{"timeout: zero", "[profile.x.timeout]\nidle = \"0s\"", "profiles.toml:2: [profile.x] timeout.idle: \"0s\" is no length of time\n\twrite it as in \"30s\" or \"1m30s\""},
+		{"timeout: a table in it", "[profile.x.timeout.idle]\na = \"0s\"", "profiles.toml:1: [profile.x] timeout.idle: wants a string, has a table"},
+		{"hosts: a name for a name", "[profile.x.hosts]\na.example = \"b.example\"", "profiles.toml:2: [profile.x] hosts.a.example: \"b.example\" is no address\n\twrite an IP address, as in \"192.0.2.7\", \"192.0.2.7:8443\" or \"[2001:db8::7]:8443\""},
+		{"hosts: a URL", "[profile.x.hosts]\n\"https://a.example\" = \"192.0.2.7\"", "profiles.toml:2: [profile.x] hosts.https://a.example: is no name of a host\n\twrite: \"proxy.example\" = \"192.0.2.7\""},
+		{"hosts: no table", "[profile.x]\nhosts = \"a\"", "profiles.toml:2: [profile.x] hosts: wants a table, has a string\n\twrite: [profile.x.hosts]"},
+		{"hosts: a boolean", "[profile.x.hosts]\na = false", "profiles.toml:2: [profile.x] hosts.a: wants a string, has a boolean\n\twrite: a = \"…\""},
+		{"resolver: an address", "[profile.x]\nresolver = \"192.0.2.53\"", "profiles.toml:2: [profile.x] resolver: is no resolver\n\twrite \"https://192.0.2.53/dns-query\" (DNS over HTTPS) or \"tls://192.0.2.53\" (DNS over TLS)"},
+
 		{"several, in the order of their lines",
 			"[profile.b]\nmod = 1\ngo = \"x\"\n[profile.a]\nclean = 1\nmodfile = \"x\"\n[other]\n",
 			"profiles.toml:2: [profile.b] mod: wants a string, has an integer\n\twrite: mod = \"…\"\n" +
@@ -295,6 +324,9 @@ func TestParseTakes(t *testing.T) {
 		{"go: with its name", "[profile.x]\ngo = \"go1.22.12\""},
 		{"go: a path", "[profile.x]\ngo = \"~/sdk/go1.22\""},
 		{"go: a path of Windows", "[profile.x]\ngo = 'C:\\Go'"},
+		{"relay: taken back", "[profile.x]\nretry = 0\nbreaker = 0\ntimeout = \"\"\nrecord = \"\"\ncafile = \"\"\nresolver = \"\"\nhosts.\"a.example\" = \"\""},
+		{"hosts: with ports", "[profile.x.hosts]\na.example = \"192.0.2.7:443\"\nb.example = \"[::1]:443\"\nc.example = \"::1\""},
+		{"timeout: a table", "[profile.x.timeout]\nconnect = \"1s\"\nidle = \"1m\""},
 		{"modcache: a directory", "[profile.x]\nmodcache = \"./mod\""},
 		{"gowork: a file", "[profile.x]\ngowork = \"../go.work\""},
 		{"goproxy: schemeless", "[profile.x]\ngoproxy = \"goproxy.corp.example\""},

@@ -139,8 +139,10 @@ func (p *Profile) Values() []*Value {
 			all = append(all, v)
 		}
 	}
-	for _, key := range append(p.keysUnder("env."), p.keysUnder("git.")...) {
-		all = append(all, p.values(key)[0])
+	for _, table := range tableNames() {
+		for _, key := range p.keysUnder(table + ".") {
+			all = append(all, p.values(key)[0])
+		}
 	}
 	return all
 }

@@ -156,6 +156,18 @@ func danger(v *Value, by beside) string {
 		if !oneOf(value, "", "off") {
 			return "takes compiled code from there"
 		}
+	case "record":
+		if value != "" {
+			return "appends to that file"
+		}
+	case "cafile":
+		if value != "" {
+			return "trusts further certificate authorities"
+		}
+	case "resolver":
+		if value != "" {
+			return "decides which addresses names have"
+		}
 	case "modcache":
 		if !oneOf(value, "", "isolated", "shared", "fresh") {
 			return "takes modules from there, which go does not verify again"
@@ -173,6 +185,9 @@ func danger(v *Value, by beside) string {
 	default:
 		if name, ok := strings.CutPrefix(v.Key, "env."); ok {
 			return dangerousVariable(name)
+		}
+		if strings.HasPrefix(v.Key, "hosts.") && value != "" {
+			return "decides which addresses names have"
 		}
 		if name, ok := strings.CutPrefix(v.Key, "git."); ok && !harmlessGit(name, v) {
 			return "configures git beyond which address it fetches from"

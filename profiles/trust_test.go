@@ -34,6 +34,17 @@ func TestDangers(t *testing.T) {
 		{`goproxy = "file:///srv/proxy"`, `lets toolchains past the checksum database; with "off" after it, it does not`},
 		{`goproxy = [" file:///srv/proxy "]`, `lets toolchains past the checksum database; with "off" after it, it does not`},
 
+		{`retry = 3`, ""},
+		{`breaker = 3`, ""},
+		{`timeout = "1s"`, ""},
+		{`timeout.idle = "1s"`, ""},
+		{`record = "audit.jsonl"`, "appends to that file"},
+		{`record = ""`, ""},
+		{`cafile = "ca.pem"`, "trusts further certificate authorities"},
+		{`resolver = "tls://192.0.2.53"`, "decides which addresses names have"},
+		{`hosts."proxy.example" = "192.0.2.7"`, "decides which addresses names have"},
+		{`hosts."proxy.example" = ""`, ""},
+
 		{`gosumdb = "default"`, ""},
 		{`gosumdb = ""`, ""},
 		{`gosumdb = "sum.golang.org"`, ""},

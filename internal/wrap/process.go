@@ -4,6 +4,7 @@
 package wrap
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -18,6 +19,10 @@ type Process struct {
 	// IsGox reports whether the program at a path is a copy of gox. nil before
 	// the program is initialised (see Main).
 	IsGox func(path string) bool
+	// Behind runs go behind the gateway and returns its exit code. nil before
+	// the program is initialised.
+	Behind func(ctx context.Context, r *Run, pl *Plan, args []string) (code int, err error)
+
 	UID   int    // -1 where there are none
 	Dir   string // the working directory, Absolute, "" where it is gone; -C moves it
 	Shell string // the working directory of the caller, who reads relative paths from there

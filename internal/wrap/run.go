@@ -2,6 +2,7 @@ package wrap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -14,7 +15,7 @@ import (
 // did not run, or where something is left to do after it.
 func (r *Run) wrap(args []string) error {
 	ctx := context.Background()
-	pl, err := r.Plan(ctx, goDir(args, r.Dir), !r.Opts.Print)
+	pl, err := r.Plan(ctx, GoDir(args, r.Dir), !r.Opts.Print)
 	if err != nil {
 		return err
 	}
@@ -22,8 +23,43 @@ func (r *Run) wrap(args []string) error {
 	if r.Opts.Print {
 		return r.show(pl, argv)
 	}
-	if pl.Pinned || pl.Cache.Mode == profiles.Shared {
+	relayed := pl.Profile.Relay(r.Home) != nil
+	if relayed && r.Behind == nil {
+		return errLater
+	}
+	release, err := r.UseCache(pl)
+	if err != nil {
+		return err
+	}
+	if release == nil && !relayed {
 		return r.exec(pl, argv)
+	}
+	if release != nil {
+		defer release()
+	}
+	if err := r.chdir(); err != nil {
+		return err
+	}
+	var code int
+	if relayed {
+		code, err = r.Behind(ctx, r, pl, args)
+	} else {
+		code, err = r.Child(ctx, pl, args)
+	}
+	if err != nil {
+		return err
+	}
+	return &ExitError{Code: code}
+}
+
+// errLater tells that the run needs what is not initialised yet.
+var errLater = errors.New("the gateway is not there yet")
+
+// UseCache makes the module cache that the plan asks for ready, and tells go
+// of it. release, where it is not nil, is to be called when go has ended.
+func (r *Run) UseCache(pl *Plan) (release func(), err error) {
+	if pl.Pinned {
+		return nil, nil
 	}
 	info := map[string]string{"profile": pl.Profile.Name}
 	switch pl.Cache.Mode {
@@ -36,13 +72,22 @@ func (r *Run) wrap(args []string) error {
 		}
 		dir, err := r.Modcaches().Use(pl.cacheKey(), info)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		pl.setCache(dir)
 	case profiles.Fresh:
-		return r.runFresh(ctx, pl, args, info)
+		fresh, err := r.Modcaches().Fresh(info)
+		if err != nil {
+			return nil, err
+		}
+		pl.setCache(fresh.GOMODCACHE())
+		return func() {
+			if err := fresh.Close(); err != nil {
+				r.Report(fmt.Errorf("the fresh module cache stays behind: %w\n\tgox cache prune", err), 0)
+			}
+		}, nil
 	}
-	return r.exec(pl, argv)
+	return nil, nil
 }
 
 // exec makes the process go's.
@@ -58,30 +103,13 @@ func (r *Run) exec(pl *Plan, argv []string) error {
 	return &ExitError{Code: code}
 }
 
-// runFresh runs go as a child, because its module cache must go away after it.
-func (r *Run) runFresh(ctx context.Context, pl *Plan, args []string, info map[string]string) (err error) {
-	if err := r.chdir(); err != nil {
-		return err
-	}
-	fresh, err := r.Modcaches().Fresh(info)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if closeErr := fresh.Close(); closeErr != nil {
-			r.Report(fmt.Errorf("the fresh module cache stays behind: %w\n\tgox cache prune", closeErr), 0)
-		}
-	}()
-	pl.setCache(fresh.GOMODCACHE())
+// Child runs go as a child, because something is left to do after it.
+func (r *Run) Child(ctx context.Context, pl *Plan, args []string) (int, error) {
 	r.echo(pl, append([]string{"go"}, args...))
-	code, err := gocmd.Run(ctx, gocmd.Cmd{
+	return gocmd.Run(ctx, gocmd.Cmd{
 		Path: pl.Go.Path, Args: args, Env: pl.Env.Environ(),
 		Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr,
 	})
-	if err != nil {
-		return err
-	}
-	return &ExitError{Code: code}
 }
 
 // show is -n: the command on stdout, and nothing done.
@@ -91,6 +119,9 @@ func (r *Run) show(pl *Plan, argv []string) error {
 	}
 	if pl.Missing != "" {
 		fmt.Fprintf(r.Stderr, "gox: go %s is not installed; a run would install it first\n", pl.Missing)
+	}
+	if pl.Profile.Relay(r.Home) != nil {
+		fmt.Fprintln(r.Stderr, "gox: a run would stand behind gox's gateway, with an address of the gateway's in GOPROXY for each proxy")
 	}
 	fmt.Fprintln(r.Stdout, pl.command(argv))
 	return nil
@@ -133,11 +164,11 @@ func (pl *Plan) command(argv []string) string {
 	return strings.Join(words, " ")
 }
 
-// goDir returns the directory that go will work in: since go1.20 the flag -C
+// GoDir returns the directory that go will work in: since go1.20 the flag -C
 // may stand right after the words that name the command (cmd/go/main.go,
 // handleChdirFlag). Those are one word, and two for the commands that are
 // groups of others.
-func goDir(args []string, dir string) string {
+func GoDir(args []string, dir string) string {
 	named := 0
 	for named < len(args) && !strings.HasPrefix(args[named], "-") && (named == 0 || named == 1 && (args[0] == "mod" || args[0] == "work")) {
 		named++

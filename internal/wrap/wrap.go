@@ -74,7 +74,7 @@ func Main(p *Process) (r *Run, code int, done bool) {
 // run runs go with args.
 func (r *Run) run(args []string) (*Run, int, bool) {
 	err := r.wrap(args)
-	if errors.Is(err, gocmd.ErrUndecided) {
+	if errors.Is(err, gocmd.ErrUndecided) || errors.Is(err, errLater) {
 		return r, 0, false
 	}
 	return r, r.Report(err, ExitGox), true
