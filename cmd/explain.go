@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"example.com/gox/internal/redact"
 	"example.com/gox/internal/wrap"
 	"example.com/gox/profiles"
 )
@@ -35,8 +36,18 @@ type explanation struct {
 	Go        string                 `json:"go"`
 	GoVersion string                 `json:"goVersion,omitempty"`
 	Variables []variable             `json:"variables"`
+	Gateway   []setting              `json:"gateway,omitempty"` // what go stands behind gox's gateway for
 	Misspelt  []profiles.Misspelling `json:"misspelt,omitempty"`
 	Warnings  profiles.Problems      `json:"warnings,omitempty"`
+}
+
+// A setting is a key of a profile.
+type setting struct {
+	Key    string `json:"key"`
+	Value  string `json:"value"`
+	Origin origin `json:"origin"`
+
+	text string
 }
 
 // A variable is one of them, with its history.
@@ -88,6 +99,12 @@ func (g *gox) explain(c *cli.Context) error {
 	}
 	if len(names) == 0 {
 		names = telling(pl.Env)
+	}
+	if slices.Contains(names, "GOPROXY") {
+		for _, v := range pl.Profile.Relayed() {
+			o := v.Origin()
+			e.Gateway = append(e.Gateway, setting{v.Key, redact.Variable(v.Key, v.String()), originOf(o), o.String()})
+		}
 	}
 	said, err := g.Ask(c.Context, pl)
 	if err != nil {
@@ -166,6 +183,12 @@ func (g *gox) printExplanation(e *explanation) {
 			}
 			out += fmt.Sprintf("\toverrides %s, from %s\n", wrap.ShellQuote(wrap.Spell(o.Value, "")), g.Plain(o.text))
 		}
+	}
+	if e.Gateway != nil {
+		out += "\ngateway, whose address go finds in GOPROXY\n"
+	}
+	for _, s := range e.Gateway {
+		out += fmt.Sprintf("\t%s = %s\n\t\t%s\n", s.Key, wrap.Spell(s.Value, ""), g.Plain(s.text))
 	}
 	fmt.Fprint(g.Stdout, out)
 	for _, w := range e.Warnings {

@@ -40,7 +40,7 @@ func (p *Profile) Env(in Inputs) (*Env, Problems) {
 	}
 	b.overrides()
 	if v := p.value("clean"); v != nil && v.raw == true {
-		origin := v.origin()
+		origin := v.Origin()
 		b.env.clean = &origin
 		b.env.Add(Setting{Name: "GOENV", Value: "off", Origin: origin})
 	}
@@ -104,7 +104,7 @@ func (b *builder) overrides() {
 func (b *builder) table() {
 	for _, key := range b.keysUnder("env.") {
 		for _, v := range b.values(key) {
-			s := Setting{Name: strings.TrimPrefix(key, "env."), Origin: v.origin()}
+			s := Setting{Name: strings.TrimPrefix(key, "env."), Origin: v.Origin()}
 			if s.Value, _ = v.raw.(string); v.raw == false {
 				s.Unset = true
 			}
@@ -137,7 +137,7 @@ func (b *builder) variables() {
 					b.problems = append(b.problems, p)
 				}
 			}
-			b.env.Add(Setting{Name: k.variable, Value: value, Origin: v.origin()})
+			b.env.Add(Setting{Name: k.variable, Value: value, Origin: v.Origin()})
 		}
 	}
 }
@@ -172,7 +172,7 @@ func (b *builder) workspace() {
 		if v.raw == "" {
 			break // taken back
 		}
-		s := Setting{Name: "GOWORK", Origin: v.origin()}
+		s := Setting{Name: "GOWORK", Origin: v.Origin()}
 		switch value := v.String(); value {
 		case "auto":
 			// GOWORK cannot stand in the file of `go env -w`, so that taking
@@ -301,7 +301,7 @@ func (b *builder) goflags() {
 			return
 		}
 		b.env.decided["GOFLAGS"] = slices.Insert(b.env.decided["GOFLAGS"], b.env.profileStart("GOFLAGS"),
-			Setting{Name: "GOFLAGS", Value: value, Origin: c.v.origin()})
+			Setting{Name: "GOFLAGS", Value: value, Origin: c.v.Origin()})
 	}
 }
 
@@ -324,15 +324,15 @@ func (b *builder) git() {
 		}
 		for _, value := range values {
 			n := strconv.Itoa(count)
-			b.env.Add(Setting{Name: "GIT_CONFIG_KEY_" + n, Value: strings.TrimPrefix(key, "git."), Origin: v.origin()})
-			b.env.Add(Setting{Name: "GIT_CONFIG_VALUE_" + n, Value: value, Origin: v.origin()})
+			b.env.Add(Setting{Name: "GIT_CONFIG_KEY_" + n, Value: strings.TrimPrefix(key, "git."), Origin: v.Origin()})
+			b.env.Add(Setting{Name: "GIT_CONFIG_VALUE_" + n, Value: value, Origin: v.Origin()})
 			count++
 		}
 		last = v
 	}
 	if count > first {
 		// Before even -e: what that counts is counted in.
-		s := Setting{Name: "GIT_CONFIG_COUNT", Value: strconv.Itoa(count), Origin: last.origin()}
+		s := Setting{Name: "GIT_CONFIG_COUNT", Value: strconv.Itoa(count), Origin: last.Origin()}
 		b.env.decided[s.Name] = slices.Insert(b.env.decided[s.Name], 0, s)
 	}
 }

@@ -56,7 +56,7 @@ func (p *Profile) Cache(e *Env, home string) Cache {
 	top := p.tables()[0]
 	c.Origin = Origin{InProfile, top.pos, top.name, "modcache = isolated, as none is given"}
 	if v != nil {
-		c.Origin = v.origin()
+		c.Origin = v.Origin()
 		switch v.String() {
 		case "shared":
 			return Cache{Origin: c.Origin}

@@ -51,7 +51,8 @@ func (o Origin) String() string {
 	return o.Layer.String()
 }
 
-func (v *Value) origin() Origin {
+// Origin returns where the value comes from.
+func (v *Value) Origin() Origin {
 	return Origin{Layer: InProfile, Pos: v.Pos, Profile: v.Profile, Key: redact.Text(v.Key)}
 }
 

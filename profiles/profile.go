@@ -147,6 +147,11 @@ func (p *Profile) Values() []*Value {
 	return all
 }
 
+// Relayed returns the settings that Relay is made of.
+func (p *Profile) Relayed() []*Value {
+	return slices.DeleteFunc(p.Values(), func(v *Value) bool { return !v.relayed() || v.raw == "" || v.raw == int64(0) })
+}
+
 // Pos returns the place of the profile's table, of the top layer's where there
 // are several.
 func (p *Profile) Pos() Position { return p.tables()[0].pos }

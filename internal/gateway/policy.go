@@ -56,7 +56,7 @@ func (x *exchange) fetch(ctx context.Context) (*http.Response, error) {
 		res, err := x.authenticated(ctx)
 		if ctx.Err() == nil {
 			if opened := x.up.breaker.note(err); opened {
-				x.gateway.warn("%s: %d connections in a row failed; it is not asked for %v (%s)", x.up.shown, policy.Breaker, pause, reason(err))
+				x.gateway.warn("%s: connections failed, %d in a row; it is not asked for %v (%s)", x.up.shown, policy.Breaker, pause, reason(err))
 			}
 		}
 		again := err != nil || res.StatusCode == 500 || 502 <= res.StatusCode && res.StatusCode <= 504
@@ -130,7 +130,7 @@ func (b *breaker) check(now time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if now.Before(b.until) {
-		return fmt.Errorf("gox did not ask: %d connections in a row failed, the next is tried after %s; the last one: %s", b.failures, b.until.Format("15:04:05"), b.last)
+		return fmt.Errorf("gox did not ask: connections failed, %d in a row, and the next is tried after %s; the last one: %s", b.failures, b.until.Format("15:04:05"), b.last)
 	}
 	return nil
 }
