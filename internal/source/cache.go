@@ -1,0 +1,37 @@
+package source
+
+import (
+	"golang.org/x/mod/module"
+)
+
+// Filled says who filled the module cache with a module.
+type Filled struct {
+	Upstream string `json:"upstream,omitempty"` // a proxy's URL, redacted, or "direct"
+	By       string `json:"by"`                 // what proves it: ByRecord or ByIsolation
+	File     string `json:"file,omitempty"`     // the file of records
+	Line     int    `json:"line,omitempty"`
+}
+
+// What proves who filled the module cache.
+const (
+	// A record of the gateway's: this upstream served these very bytes, at the
+	// time at which they entered the module cache.
+	ByRecord = "record"
+	// The module cache is one that only the profile's sources fill, and of those
+	// only one is asked for this module.
+	ByIsolation = "isolated cache"
+)
+
+// filled returns who filled the module cache, as far as the cache itself
+// proves it. Origin in an .info file does not: a proxy that has it passes it on
+// (cmd/go/internal/modfetch/proxy.go keeps what the proxy's .info says).
+func (s settings) filled(m module.Version) *Filled {
+	if s.isolated == nil {
+		return nil
+	}
+	entries, fault := s.isolated.ask(m.Path)
+	if fault != "" || len(entries) != 1 {
+		return nil
+	}
+	return &Filled{Upstream: entries[0].URL, By: ByIsolation}
+}
