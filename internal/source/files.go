@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"go/version"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +19,8 @@ import (
 type files struct {
 	work     *modfile.WorkFile // nil in module mode
 	workPath string
-	mains    []mainFile // in the order of go.work
+	mains    []mainFile      // in the order of go.work
+	sums     map[string]bool // the lines of go.sum, without the hash; in module mode
 }
 
 // A mainFile is the go.mod of a main module.
@@ -33,6 +35,12 @@ func (f mainFile) path() string {
 		return ""
 	}
 	return f.mod.Module.Mod.Path
+}
+
+// pruned reports whether go needs none but the go.mod files that this one
+// names, as from go 1.17 on.
+func (f mainFile) pruned() bool {
+	return f.mod.Go != nil && version.Compare("go"+f.mod.Go.Version, "go1.17") >= 0
 }
 
 // readFiles reads what it can, and says what it cannot.
@@ -54,7 +62,17 @@ func readFiles(s settings) (*files, error) {
 		faults = append(faults, err)
 	}
 	if s.gowork == "" {
-		add(cmp.Or(s.modfile, s.gomod), filepath.Dir(s.gomod))
+		file := cmp.Or(s.modfile, s.gomod)
+		add(file, filepath.Dir(s.gomod))
+		data, err := os.ReadFile(strings.TrimSuffix(file, ".mod") + ".sum")
+		if err == nil || errors.Is(err, os.ErrNotExist) {
+			f.sums = map[string]bool{}
+			for line := range strings.Lines(string(data)) {
+				if fields := strings.Fields(line); len(fields) == 3 {
+					f.sums[fields[0]+" "+fields[1]] = true
+				}
+			}
+		}
 		return f, errors.Join(faults...)
 	}
 	data, err := os.ReadFile(s.gowork)

@@ -46,6 +46,9 @@ var known = []Rule{
 	{Claim: "replace-dir-no-net", Text: "A replace by a directory needs no network, no go.sum entry, and not even an existing version."},
 	{Claim: "replace-module", Text: "A replace by another module is fetched under the new path and version, and GOPRIVATE and GOSUMDB apply to the new path."},
 
+	{Claim: "replace-dir-needs-gomod", Text: "A directory that replaces a module needs a go.mod."},
+	{Claim: "missing-gosum", Text: "A build with a missing go.sum entry fails; it does not add it."},
+
 	{Claim: "vendor-auto", Text: "vendor/ is used without -mod where go.mod says go 1.14 or more."},
 	{Claim: "vendor-over-cache", Text: "vendor/ wins over the module cache and the proxies."},
 	{Claim: "vendor-over-replace", Text: "vendor/ wins over the directory that a replace in go.mod names."},

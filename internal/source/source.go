@@ -30,6 +30,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/mod/module"
 
@@ -48,6 +49,7 @@ const (
 	Vendor    Kind = "vendor"    // the vendor directory
 	Std       Kind = "std"       // the standard library, with what is vendored there
 	ModCache  Kind = "modcache"  // the module cache, which has it
+	GoMod     Kind = "go.mod"    // nothing: only its go.mod has a say, in choosing versions
 	Ask       Kind = "ask"       // not here: the entries of Module.Ask would be asked
 	Nowhere   Kind = "nowhere"   // not here, and nobody would be asked
 	Unknown   Kind = "unknown"   // Module.Note says why
@@ -235,12 +237,12 @@ func List(ctx context.Context, q Query) (*Report, error) {
 
 // A worker answers one query.
 type worker struct {
-	q       Query
-	r       *Report
-	s       settings
-	temp    string // "" until it is needed
-	offline []string
-	caches  []string // GOPROXY of last resort, where the go.mod files are elsewhere
+	q      Query
+	r      *Report
+	s      settings
+	temp   string   // "" until it is needed
+	spare  []string // GOWORK, for the copy
+	caches []string // GOPROXY and GOMODCACHE, where the go.mod files are elsewhere
 }
 
 func (w *worker) close() {
@@ -281,20 +283,12 @@ func (w *worker) list(ctx context.Context) error {
 	if vendor != "" {
 		return w.listVendored(ctx, vendor, reason)
 	}
-	all, fault, err := w.goList(ctx, "-m", "all")
+	all, err := w.listAll(ctx)
 	if err != nil {
 		return err
 	}
-	if fault != "" && !w.q.Download {
-		all, fault, err = w.listElsewhere(ctx, fault)
-		if err != nil {
-			return err
-		}
-	}
-	if fault != "" {
-		w.r.Fault = fault
-		w.r.unknown(fault)
-		return nil
+	if all == nil {
+		w.r.unknown(cmp.Or(w.r.Fault, w.r.Incomplete))
 	}
 	for _, l := range all {
 		w.r.Modules = append(w.r.Modules, w.r.module(l))
@@ -307,36 +301,96 @@ func (w *worker) list(ctx context.Context) error {
 	return nil
 }
 
-// listElsewhere lists what can be listed where go.mod files of the module graph
-// are not in the module cache: first with those of other caches, then only what
-// the main module itself names, which is all that go needs of a module of
-// go 1.17 or newer. cause is what go said.
-func (w *worker) listElsewhere(ctx context.Context, cause string) (all []listed, fault string, err error) {
-	if len(w.q.Caches) > 0 {
-		if err := w.otherCaches(); err != nil {
-			return nil, "", err
-		}
-		all, fault, err := w.goList(ctx, "-m", "all")
-		if err != nil || fault == "" {
-			return all, fault, err
-		}
-		w.caches = nil
-	}
-	named := w.r.files.required()
-	if len(named) == 0 {
-		return nil, cause, nil
-	}
-	all, fault, err = w.goList(ctx, append([]string{"-m", "--"}, append(w.r.files.mainPaths(), named...)...)...)
+// listAll lists the build list outside vendor mode. Where go.mod files of the
+// module graph are not in the module cache it tries those of other caches, and
+// then what the main module itself names, which is all that a module of go 1.17
+// or newer needs. nil means that Report.Fault or Report.Incomplete says why not.
+func (w *worker) listAll(ctx context.Context) ([]listed, error) {
+	said, err := w.goListAll(ctx)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	// Each by itself may be missing, for what a newer one requires is not known.
-	all = slices.DeleteFunc(all, func(l listed) bool { return l.Version == "" && !l.Main })
-	if fault != "" || len(all) == 0 {
-		return nil, cause, nil
+	if said.lacks() && !w.q.Download && len(w.q.Caches) > 0 {
+		if err := w.otherCaches(); err != nil {
+			return nil, err
+		}
+		elsewhere, err := w.goListAll(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if elsewhere.lacks() {
+			w.caches = nil
+		} else {
+			said = elsewhere
+		}
 	}
-	w.r.Incomplete = cause
-	return all, "", nil
+	switch {
+	case said.load != "" && (w.q.Download || !said.lacks()) && w.s.mod == "mod":
+		w.r.Incomplete = "with -mod=mod go would change go.mod first: " + said.load
+		return nil, nil
+	case said.load != "" && (w.q.Download || !said.lacks()):
+		w.r.Fault = said.load
+		return nil, nil
+	case said.load != "":
+		w.r.Incomplete = said.load
+		return nil, nil
+	case said.graph == "":
+		return said.all, nil
+	}
+	w.r.Incomplete = said.graph
+	if len(w.r.files.mains) != 1 || w.s.gowork != "" || !w.r.files.mains[0].pruned() {
+		return nil, nil
+	}
+	named := append(w.r.files.mainPaths(), w.r.files.required()...)
+	all, fault, err := w.goList(ctx, append([]string{"-e", "-json", "-m", "--"}, named...)...)
+	if fault != "" {
+		return nil, err
+	}
+	return all, err
+}
+
+// A saying is what go says of the build list.
+type saying struct {
+	all   []listed
+	graph string // why it cannot load the whole module graph, "" if it can
+	load  string // why it refuses to load any package
+}
+
+// lacks reports whether what go complains of is that it may not download. The
+// words are those of GOPROXY=off, which is gox's doing and not the user's.
+func (s saying) lacks() bool {
+	return strings.Contains(s.load, "GOPROXY=off") || s.load == "" && strings.Contains(s.graph, "GOPROXY=off")
+}
+
+// goListAll asks go thrice at a time. With -e alone go would hide that the
+// module graph is incomplete, and without it would fail for a missing .info file
+// that nobody needs. The pattern matches no module, but makes go load the graph;
+// the package makes it compare go.mod with what it needs.
+func (w *worker) goListAll(ctx context.Context) (s saying, err error) {
+	if err := w.prepare(); err != nil {
+		return s, err
+	}
+	var wg sync.WaitGroup
+	var errs [3]error
+	wg.Go(func() {
+		var fault string
+		if s.all, fault, errs[0] = w.goList(ctx, "-e", "-json", "-m", "all"); fault != "" && errs[0] == nil {
+			s.all = nil
+		}
+	})
+	wg.Go(func() { _, s.graph, errs[1] = w.goList(ctx, "-json", "-m", "gox.invalid/...") })
+	wg.Go(func() {
+		args := []string{"list", "-find", "errors"}
+		if w.s.gowork == "" {
+			args = slices.Insert(args, 1, "-mod=readonly")
+		} // else go is to say what it thinks of the -mod in GOFLAGS
+		s.load, errs[2] = w.run(ctx, io.Discard, args, true)
+	})
+	wg.Wait()
+	if s.all == nil && s.graph == "" {
+		s.graph = "go list -m all fails"
+	}
+	return s, errors.Join(errs[:]...)
 }
 
 // otherCaches lets go find go.mod files in the other module caches, into a
@@ -385,29 +439,36 @@ func decode[T any](r io.Reader) (all []T, err error) {
 	}
 }
 
-// run runs go, with a copy of go.work where spare is true. fault is what it says
-// where it fails.
-func (w *worker) run(ctx context.Context, stdout io.Writer, args []string, spare bool) (fault string, err error) {
-	env := w.q.Env
-	if !w.q.Download {
-		env = append(slices.Clone(env), offline()...)
-	}
-	env = append(slices.Clone(env), w.caches...)
-	if spare && w.s.gowork != "" {
+// prepare makes what run needs.
+func (w *worker) prepare() (err error) {
+	if w.s.gowork != "" && w.spare == nil {
 		work, err := w.spareWork()
 		if err != nil {
-			return "", err
+			return err
 		}
 		if work != "" {
-			env = append(env, "GOWORK="+work)
+			w.spare = []string{"GOWORK=" + work}
 		}
 	}
-	if _, err := os.Stat(w.s.modcache); errors.Is(err, fs.ErrNotExist) && !w.q.Download && w.caches == nil {
-		dir, err := w.scratch()
-		if err != nil {
-			return "", err
-		}
-		env = append(env, "GOMODCACHE="+filepath.Join(dir, "mod")) // go makes it
+	if !exists(w.s.modcache) && !w.q.Download {
+		_, err = w.scratch()
+	}
+	return err
+}
+
+// run runs go, with the copy of go.work where spare is true. fault is what it
+// says where it fails.
+func (w *worker) run(ctx context.Context, stdout io.Writer, args []string, spare bool) (fault string, err error) {
+	env := slices.Clone(w.q.Env)
+	if !w.q.Download {
+		env = append(env, offline()...)
+	}
+	env = append(env, w.caches...)
+	if spare {
+		env = append(env, w.spare...)
+	}
+	if w.temp != "" && !exists(w.s.modcache) && !w.q.Download && w.caches == nil {
+		env = append(env, "GOMODCACHE="+filepath.Join(w.temp, "mod")) // go makes it
 	}
 	var stderr bytes.Buffer
 	code, err := gocmd.Run(ctx, gocmd.Cmd{Path: w.q.Go, Args: args, Env: env, Dir: w.q.Dir, Stdout: stdout, Stderr: &stderr})
@@ -429,7 +490,10 @@ func (w *worker) plain(text string) string {
 	if w.temp != "" {
 		text = strings.ReplaceAll(text, filepath.Join(w.temp, "go.work"), w.s.gowork)
 	}
-	return redact.Text(strings.TrimSpace(text))
+	lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(text), "\n"), func(line string) bool {
+		return strings.HasPrefix(line, "warning: ") // of the pattern that matches nothing
+	})
+	return redact.Text(strings.Join(lines, "\n"))
 }
 
 // offline is what keeps go off the network. GOPROXY=off alone does not: it
@@ -471,6 +535,10 @@ func (r *Report) module(l listed) Module {
 		m.Replace = &Replacement{Path: m.Dir}
 		m.Rules = rules("replace-dir-over-cache", "replace-dir-no-net")
 		r.byReplace(&m)
+		if !exists(filepath.Join(m.Dir, "go.mod")) {
+			m.Source, m.Note = Nowhere, "there is no go.mod in the directory that replaces it: "+m.Dir
+			m.Dir, m.Rules = "", append(m.Rules, rules("replace-dir-needs-gomod")...)
+		}
 		return m
 	case l.Replace != nil:
 		m.Replace = &Replacement{l.Replace.Path, l.Replace.Version}
@@ -491,6 +559,11 @@ func (r *Report) fromOutside(m *Module) {
 	var fault string
 	content := m.Content()
 	m.Ask, fault = r.settings.ask(content.Path)
+	if r.GoWork == "" && r.settings.mod != "mod" && !r.files.sums[content.Path+" "+content.Version] {
+		m.Source, m.Rules = GoMod, append(m.Rules, rules("missing-gosum")...)
+		m.Note = "go.sum has no hash of the module itself, so that go refuses to build packages of it"
+		return
+	}
 	if have := r.settings.cached(content); have.dir || have.zip {
 		m.Source, m.Dir = ModCache, have.path
 		m.Rules = append(m.Rules, rules("cache-over-proxy")...)
