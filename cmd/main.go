@@ -57,6 +57,7 @@ func (g *gox) app() *cli.App {
 			g.toolchainCommand(),
 			g.cacheCommand(),
 			g.scriptCommand(),
+			g.sourceCommand(),
 			g.helpCommand(),
 		},
 		CustomAppHelpTemplate: rootHelp,

@@ -71,6 +71,22 @@ func (s Store) Path(key string) string {
 	return filepath.Join(s.isolated(key), payload)
 }
 
+// Paths returns the GOMODCACHE of each isolated cache that there is. It touches
+// nothing.
+func (s Store) Paths() ([]string, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(filepath.Join(s.Root, "mod"))
+	var paths []string
+	for _, e := range entries {
+		if path := s.Path(e.Name()); valid(e.Name()) && e.IsDir() {
+			paths = append(paths, path)
+		}
+	}
+	return paths, ignoreMissing(err)
+}
+
 // Use returns the GOMODCACHE of the isolated cache key and notes the time of
 // use. The first use makes the cache, empty, and keeps info in its marker:
 // info["profile"] is the profile's name, and nothing in it may be secret.

@@ -1,8 +1,135 @@
 package source
 
-type Alarm struct{}
-type Answer struct{}
-type record struct{}
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
 
-func readRecords([]string) ([]record, error) { return nil, nil }
-func (r *Report) heed([]record)              {}
+	"golang.org/x/mod/module"
+	"golang.org/x/net/publicsuffix"
+
+	"example.com/gox/internal/gateway"
+)
+
+// An AlarmKind is what is wrong.
+type AlarmKind string
+
+const (
+	// Differ: two upstreams serve one version with different bytes.
+	Differ AlarmKind = "differ"
+	// Leak: a path that GOPRIVATE matches was asked for at somebody else's.
+	Leak AlarmKind = "leak"
+	// Confusion: somebody else's upstream has a module that GOPRIVATE matches,
+	// so that it can stand in for the private one.
+	Confusion AlarmKind = "confusion"
+	// Unserved: the module cache has a module that no upstream has any more.
+	Unserved AlarmKind = "unserved"
+	// SumUnknown: go.sum has a hash that no upstream's content has.
+	SumUnknown AlarmKind = "sum"
+)
+
+// An Alarm is a finding.
+type Alarm struct {
+	Kind    AlarmKind `json:"kind"`
+	Module  string    `json:"module"`
+	Version string    `json:"version,omitempty"`
+	Text    string    `json:"text"` // a sentence, without the module
+	Mend    string    `json:"mend"`
+}
+
+func (a Alarm) String() string {
+	return strings.TrimSpace(a.Module+" "+a.Version) + ": " + a.Text + "\n\t" + a.Mend
+}
+
+// alarming returns what is alarming about records, one alarm for each module
+// and upstream.
+func (s settings) alarming(records []logged) (alarms []Alarm) {
+	seen := map[string]bool{}
+	add := func(key string, a Alarm) {
+		if key = string(a.Kind) + " " + a.Module + " " + key; !seen[key] {
+			seen[key] = true
+			alarms = append(alarms, a)
+		}
+	}
+	type answer struct{ upstream, hash string }
+	mods := map[module.Version][]answer{}
+	// From the newest on, whose time is told.
+	for _, rec := range slices.Backward(records) {
+		if rec.Module == "" {
+			continue
+		}
+		m := module.Version{Path: rec.Module, Version: rec.Version}
+		when := rec.Time.UTC().Format("2006-01-02 15:04:05 MST")
+		if rec.File == gateway.Mod && rec.Found() && rec.SHA256 != "" {
+			for _, other := range mods[m] {
+				if other.upstream != rec.Upstream && other.hash != rec.SHA256 {
+					add(rec.Upstream+other.upstream, Alarm{Differ, m.Path, m.Version,
+						fmt.Sprintf("%s and %s have served different go.mod files (%s)", rec.Upstream, other.upstream, rec.file), "compare them: gox source --probe " + m.Path})
+				}
+			}
+			mods[m] = append(mods[m], answer{rec.Upstream, rec.SHA256})
+		}
+		if !module.MatchPrefixPatterns(s.goprivate, rec.Module) {
+			continue
+		}
+		who := rec.Upstream
+		if rec.File == gateway.SumDB {
+			who = "the checksum database " + rec.SumDB
+		} else if s.meant(rec.Module, rec.Upstream) {
+			continue
+		}
+		switch {
+		case rec.File != gateway.SumDB && rec.Found():
+			add(who, Alarm{Confusion, m.Path, m.Version,
+				fmt.Sprintf("GOPRIVATE matches it, and yet %s has served it, on %s (%s)", who, when, rec.file),
+				"look whether it is yours, and keep it from there: goprivate without gonoproxy"})
+		default:
+			add(who, Alarm{Leak, m.Path, "",
+				fmt.Sprintf("GOPRIVATE matches it, and yet %s was asked for it, on %s (%s)", who, when, rec.file),
+				"keep private paths from there: goprivate without gonoproxy and gonosumdb, or one proxy of your own alone"})
+		}
+	}
+	return alarms
+}
+
+// meant reports whether an upstream, by its redacted URL, is meant to serve a
+// module that GOPRIVATE matches: it is the first of GOPROXY, and GONOPROXY does
+// not keep the module from it, so that somebody has decided so; or it is of
+// the same domain as what GOPRIVATE names, or of the user's own network.
+func (s settings) meant(path, upstream string) bool {
+	if !module.MatchPrefixPatterns(s.gonoproxy, path) {
+		if list := proxyEntries(s.goproxy); len(list) > 0 && list[0].URL == upstream {
+			return true
+		}
+	}
+	u, err := url.Parse(upstream)
+	if err != nil || u.Scheme == "file" {
+		return err == nil
+	}
+	host := u.Hostname()
+	if ip := net.ParseIP(host); ip != nil {
+		return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast()
+	}
+	if !strings.Contains(host, ".") {
+		return true // known to the own network alone
+	}
+	for pattern := range strings.SplitSeq(s.goprivate, ",") {
+		domain, _, _ := strings.Cut(pattern, "/")
+		for strings.ContainsAny(domain, "*?[") { // to what the pattern leaves open
+			_, rest, ok := strings.Cut(domain, ".")
+			if !ok {
+				domain = ""
+				break
+			}
+			domain = rest
+		}
+		mine, err := publicsuffix.EffectiveTLDPlusOne(domain)
+		theirs, terr := publicsuffix.EffectiveTLDPlusOne(host)
+		if err == nil && terr == nil && mine == theirs {
+			return true
+		}
+	}
+	return false
+}

@@ -1,6 +1,8 @@
 package source
 
 import (
+	"time"
+
 	"golang.org/x/mod/module"
 )
 
@@ -8,8 +10,10 @@ import (
 type Filled struct {
 	Upstream string `json:"upstream,omitempty"` // a proxy's URL, redacted, or "direct"
 	By       string `json:"by"`                 // what proves it: ByRecord or ByIsolation
-	File     string `json:"file,omitempty"`     // the file of records
-	Line     int    `json:"line,omitempty"`
+
+	// Of a record: its file, and when go asked.
+	File string    `json:"file,omitempty"`
+	Time time.Time `json:"time,omitzero"`
 }
 
 // What proves who filled the module cache.

@@ -22,8 +22,10 @@ func rules(claims ...string) []Rule {
 	return found
 }
 
-// known are the rules that List cites. A test of package testscripts' holds
-// them against the claims.
+// Rules returns all that List may cite.
+func Rules() []Rule { return slices.Clone(known) }
+
+// known are the rules that List cites. A test holds them against the claims.
 var known = []Rule{
 	{Claim: "order-workspace", Text: "In a workspace the first of these that has the module supplies it: use, a replace in go.work, a replace in go.mod, the module cache, the proxies in their order, its repository."},
 	{Claim: "order-module", Text: "In module mode the first of these that has the module supplies it: a replace in go.mod, the module cache, the proxies in their order, its repository."},
@@ -69,6 +71,12 @@ var known = []Rule{
 	{Claim: "comma-503", Text: "Any other failure before a comma ends the walk: go does not ask the next entry."},
 	{Claim: "pipe-any", Text: "After a | go asks the next entry of GOPROXY whatever goes wrong with the one before."},
 	{Claim: "off-uses-cache", Text: "With GOPROXY=off go uses the module cache only, and no network."},
+	{Claim: "vendor-auto-113", Text: "Where go.mod says go 1.13 or less, vendor/ is not used without -mod=vendor."},
+	{Claim: "vendor-auto-nogo", Text: "Where go.mod has no go line, vendor/ is not used without -mod=vendor."},
+	{Claim: "work-vendor-in-module-mode", Since: "1.22", Text: "A vendor directory made by go work vendor is not used without a flag in module mode."},
+	{Claim: "work-vendor-auto-header", Text: "Without the line \"## workspace\" in its modules.txt a vendor directory beside go.work is not used without a flag."},
+	{Claim: "work-vendor-readonly", Since: "1.22", Text: "-mod=readonly makes go ignore the workspace's vendor directory."},
+
 	{Claim: "order-private-proxy", Text: "Where GOPRIVATE matches, the module's repository is asked and none of the proxies in GOPROXY."},
 	{Claim: "noproxy-glob", Text: "What GONOPROXY matches comes from the module's repository."},
 	{Claim: "noproxy-falls-back", Text: "Where that repository fails, go asks no proxy instead."},

@@ -287,11 +287,11 @@ func (w *worker) list(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if all == nil {
-		w.r.unknown(cmp.Or(w.r.Fault, w.r.Incomplete))
-	}
 	for _, l := range all {
 		w.r.Modules = append(w.r.Modules, w.r.module(l))
+	}
+	if why := cmp.Or(w.r.Fault, w.r.Incomplete); why != "" {
+		w.r.unknown(why)
 	}
 	if reason != nil {
 		for i := range w.r.Modules {
@@ -304,7 +304,7 @@ func (w *worker) list(ctx context.Context) error {
 // listAll lists the build list outside vendor mode. Where go.mod files of the
 // module graph are not in the module cache it tries those of other caches, and
 // then what the main module itself names, which is all that a module of go 1.17
-// or newer needs. nil means that Report.Fault or Report.Incomplete says why not.
+// or newer needs. Where it lists less, Report.Fault or Report.Incomplete says why.
 func (w *worker) listAll(ctx context.Context) ([]listed, error) {
 	said, err := w.goListAll(ctx)
 	if err != nil {
@@ -338,13 +338,15 @@ func (w *worker) listAll(ctx context.Context) ([]listed, error) {
 		return said.all, nil
 	}
 	w.r.Incomplete = said.graph
+	// What go.work uses is certain, without any graph.
+	mains := slices.DeleteFunc(said.all, func(l listed) bool { return !l.Main })
 	if len(w.r.files.mains) != 1 || w.s.gowork != "" || !w.r.files.mains[0].pruned() {
-		return nil, nil
+		return mains, nil
 	}
 	named := append(w.r.files.mainPaths(), w.r.files.required()...)
 	all, fault, err := w.goList(ctx, append([]string{"-e", "-json", "-m", "--"}, named...)...)
 	if fault != "" {
-		return nil, err
+		return mains, err
 	}
 	return all, err
 }
@@ -414,11 +416,11 @@ func (w *worker) otherCaches() error {
 	return nil
 }
 
-// goList runs go list -e -json with args, so that it changes nothing. fault is
+// goList runs go list with args, which have -json, so that it changes nothing. fault is
 // what go said where it refused.
 func (w *worker) goList(ctx context.Context, args ...string) (all []listed, fault string, err error) {
 	var stdout bytes.Buffer
-	fault, err = w.run(ctx, &stdout, append([]string{"list", "-e", "-json", "-mod=readonly"}, args...), true)
+	fault, err = w.run(ctx, &stdout, append([]string{"list", "-mod=readonly"}, args...), true)
 	if err != nil || fault != "" {
 		return nil, fault, err
 	}
@@ -500,12 +502,9 @@ func (w *worker) plain(text string) string {
 // leaves open what GOPRIVATE names (the claim private-off).
 func offline() []string { return []string{"GOPROXY=off", "GONOPROXY=none"} }
 
-// unknown lists what the files name, where go does not list anything.
+// unknown adds what the files name and go does not list.
 func (r *Report) unknown(why string) {
-	for _, path := range r.files.mainPaths() {
-		r.Modules = append(r.Modules, Module{Path: path, Source: Unknown, Note: firstLine(why)})
-	}
-	for _, path := range r.files.required() {
+	for _, path := range append(r.files.mainPaths(), r.files.required()...) {
 		if !slices.ContainsFunc(r.Modules, func(m Module) bool { return m.Path == path }) {
 			r.Modules = append(r.Modules, Module{Path: path, Source: Unknown, Note: firstLine(why)})
 		}

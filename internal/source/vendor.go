@@ -33,7 +33,11 @@ func (s settings) vendorMode(f *files) (dir string, ignored *Evidence) {
 	case s.mod == "vendor" && (s.gowork == "" || !s.older("go1.22")):
 		return own, nil // go itself complains of a missing one
 	case s.mod != "" && isDir(own):
-		return "", &Evidence{File: own, Why: "-mod=" + s.mod + " in GOFLAGS", Claim: "vendor-mod-readonly"}
+		claim := "vendor-mod-readonly"
+		if s.gowork != "" {
+			claim = "work-vendor-readonly"
+		}
+		return "", &Evidence{File: own, Why: "-mod=" + s.mod + " in GOFLAGS", Claim: claim}
 	case s.mod != "":
 		return "", nil
 	case s.gowork != "" && s.older("go1.22") && !lone:
