@@ -88,6 +88,9 @@ func (g *gox) listSources(ctx context.Context, c *cli.Context, run *wrap.Run, ar
 	if !pl.Pinned && pl.Cache.Mode == profiles.Isolated {
 		q.Isolated = pl.Cache.Sources
 	}
+	if relay := pl.Profile.Relay(run.Home); relay != nil && relay.Record != "" {
+		q.Records = append(q.Records, relay.Record)
+	}
 	for _, file := range c.StringSlice("records") {
 		q.Records = append(q.Records, wrap.Absolute(file, g.Dir))
 	}

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/url"
@@ -41,6 +42,15 @@ type Alarm struct {
 
 func (a Alarm) String() string {
 	return strings.TrimSpace(a.Module+" "+a.Version) + ": " + a.Text + "\n\t" + a.Mend
+}
+
+// alarm adds alarms, the worst first.
+func (r *Report) alarm(alarms ...Alarm) {
+	r.Alarms = append(r.Alarms, alarms...)
+	order := []AlarmKind{Differ, Confusion, Leak, SumUnknown, Unserved}
+	slices.SortStableFunc(r.Alarms, func(a, b Alarm) int {
+		return cmp.Or(cmp.Compare(slices.Index(order, a.Kind), slices.Index(order, b.Kind)), cmp.Compare(a.Module, b.Module))
+	})
 }
 
 // alarming returns what is alarming about records, one alarm for each module

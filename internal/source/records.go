@@ -2,7 +2,6 @@ package source
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
@@ -55,7 +54,7 @@ func (r *Report) heed(records []logged) {
 			m.Rules = slices.DeleteFunc(m.Rules, func(rule Rule) bool { return rule.Claim == "order-cache-forgets" })
 		}
 	}
-	r.Alarms = append(r.Alarms, r.settings.alarming(records)...)
+	r.alarm(r.settings.alarming(records)...)
 }
 
 // recorded returns who filled the module cache by those records whose answer
@@ -101,13 +100,5 @@ func (s settings) recorded(m module.Version, records []logged) *Filled {
 func hashMod(data []byte) (string, error) {
 	return dirhash.Hash1([]string{"go.mod"}, func(string) (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(data)), nil
-	})
-}
-
-// sortAlarms puts the worst first.
-func sortAlarms(alarms []Alarm) {
-	order := []AlarmKind{Differ, Confusion, Leak, SumUnknown, Unserved}
-	slices.SortStableFunc(alarms, func(a, b Alarm) int {
-		return cmp.Or(cmp.Compare(slices.Index(order, a.Kind), slices.Index(order, b.Kind)), cmp.Compare(a.Module, b.Module))
 	})
 }

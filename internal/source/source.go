@@ -143,12 +143,6 @@ func (m *Module) Content() module.Version {
 	return module.Version{Path: m.Path, Version: m.Version}
 }
 
-// fetched reports whether the module's content comes from upstreams, be it by
-// way of the module cache.
-func (m *Module) fetched() bool {
-	return m.Source == ModCache || m.Source == Ask || m.Source == Nowhere
-}
-
 // A Replacement is another module, or with an empty Version a directory.
 type Replacement struct {
 	Path    string `json:"path"`
