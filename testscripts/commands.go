@@ -53,7 +53,7 @@ var commandTable = []command{
 	{"requests", "[-header PATTERN] [-count=N] SERVER [N|PATTERN…]", "assert what a server was asked: how often, or in which order; without either print it to stdout", true, (*play).requests},
 	{"reset", "[requests|faults|modcache]…", "begin anew: forget requests and faults and empty the module cache, or only some of these", false, (*play).reset},
 	{"served", "[-mod] MODULE@VERSION SERVER", "assert that the zip (or go.mod) in the module cache is what this server sent last", true, (*play).served},
-	{"sumdb", "[-host NAME] [-cert KIND] [-via PROXY,…] NAME SERVER…", "start a checksum database that knows the modules of these servers, and set $NAME to its GOSUMDB", false, (*play).sumdb},
+	{"sumdb", "[-host NAME] [-cert KIND] [-via PROXY,…] [-fork SUMDB] NAME SERVER…", "start a checksum database that knows the modules of these servers, and set $NAME to its GOSUMDB", false, (*play).sumdb},
 	{"tree", "PROXY DIR", "write what a module proxy serves to a directory, as for file:// or a plain file server", false, (*play).tree},
 	{"vcs", "[-cert KIND] HOST…", "serve the git repositories vcs/HOST/… over https and http, with go-import pages", false, (*play).vcs},
 }
@@ -200,8 +200,9 @@ func (p *play) defaultProxy() (string, error) {
 }
 
 func (p *play) sumdb(c *call) error {
-	var host, cert, via string
+	var host, cert, via, fork string
 	args, err := c.parse(2, -1, func(f *flag.FlagSet) {
+		f.StringVar(&fork, "fork", "", "")
 		f.StringVar(&host, "host", "", "")
 		f.StringVar(&cert, "cert", "", "")
 		f.StringVar(&via, "via", "", "")
@@ -224,7 +225,18 @@ func (p *play) sumdb(c *call) error {
 	if cert == "" {
 		cert = "good"
 	}
-	h, key, err := newSumDB(host, depots)
+	var forked *sumDB
+	if fork != "" {
+		s, err := p.world.server(fork)
+		if err != nil {
+			return usageError{err}
+		}
+		var ok bool
+		if forked, ok = s.content.(*sumDB); !ok {
+			return usagef("-fork %s: not a checksum database", fork)
+		}
+	}
+	db, err := newSumDB(host, depots, forked)
 	if err != nil {
 		return err
 	}
@@ -239,14 +251,18 @@ func (p *play) sumdb(c *call) error {
 				return usagef("-via %s: not a module proxy", proxy)
 			}
 			p.world.mu.Lock()
-			mp.dbs[host] = h
+			mp.dbs[db.name] = db
 			p.world.mu.Unlock()
 		}
 	}
-	if _, err := p.world.open(&server{name: args[0], cert: cert, content: h}, host); err != nil {
+	if _, err := p.world.open(&server{name: args[0], cert: cert, content: db}, host); err != nil {
 		return usageError{err}
 	}
-	p.set(c, args[0], key)
+	gosumdb := db.vkey
+	if forked != nil {
+		gosumdb += " https://" + host // by its name go would ask the other
+	}
+	p.set(c, args[0], gosumdb)
 	return nil
 }
 

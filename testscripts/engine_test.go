@@ -214,6 +214,29 @@ module example.com/raw2
 			served example.com/dep@v1.0.0 B
 			requests A -302
 `, "no request like `-302`"},
+		{"reset of a relative directory", `
+			mkdir cache sub/cache
+			cp go.mod cache/go.mod
+			cp go.mod sub/cache/go.mod
+			cd sub
+			env GOMODCACHE=cache
+			reset
+			! exists cache
+			exists ../cache/go.mod
+			cd ..
+`, ""},
+		{"an account of what was served", `
+			proxy A B C
+			env GOPROXY=$A,$B
+			fault A .zip 404
+			exec go mod download example.com/dep@v1.0.0
+			served -mod example.com/dep@v1.0.0 A
+			requests C 1
+`, "C: 0 requests, want 1\n\nserved from where:\n\texample.com/dep@v1.0.0 (mod) from A at http://127.0.0.1:"},
+		{"an account where nothing was served", `
+			proxy A
+			requests A 1
+`, "no server was asked for anything\nnever asked: A\n"},
 		{"faults in order, and times", `
 			proxy A
 			env GOPROXY=$A
@@ -453,6 +476,10 @@ local
 		{"usage: requests, printing", "proxy A\n! requests A", "prints nothing"},
 		{"usage: requests, pattern", "proxy A\n! requests A (", "usage: requests"},
 		{"usage: requests, flag", "proxy A\n! requests -no A 1", "flag provided but not defined"},
+		{"usage: requests, a status", "proxy A\n! requests A 404", "how many requests, or a status?"},
+		{"usage: reset elsewhere", "env GOMODCACHE=$WORK/../elsewhere\nreset", "not in $WORK: it stays"},
+		{"usage: reset all", "env GOMODCACHE=$WORK\nreset modcache", "it stays"},
+		{"usage: fork", "proxy A\nsumdb -fork A S A", "not a checksum database"},
 		{"usage: count", "proxy A\n! requests -count=2 A x y", "with one pattern"},
 		{"usage: not to be negated", `! exit 1 go bogus`, "unsupported: ! exit"},
 		{"usage: exit", `exit go bogus`, "not an exit code"},

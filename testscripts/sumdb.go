@@ -11,15 +11,27 @@ import (
 	"golang.org/x/mod/sumdb/note"
 )
 
-// newSumDB returns a checksum database called name, its handler and its
-// verifier key. It knows what the depots hold, the first that has a version
-// being right.
-func newSumDB(name string, depots []*depot) (h http.Handler, key string, err error) {
-	skey, vkey, err := note.GenerateKey(rand.Reader, name)
-	if err != nil {
-		return nil, "", err
+// A sumDB is a checksum database.
+type sumDB struct {
+	http.Handler
+	name       string // as in the notes that it signs
+	skey, vkey string // to sign with, and to verify
+}
+
+// newSumDB returns a checksum database called name. It knows what the depots
+// hold, the first that has a version being right. Where forked is not nil, it has
+// the name and the key of that one, and a history of its own.
+func newSumDB(name string, depots []*depot, forked *sumDB) (*sumDB, error) {
+	db := &sumDB{name: name}
+	if forked != nil {
+		db.name, db.skey, db.vkey = forked.name, forked.skey, forked.vkey
+	} else {
+		var err error
+		if db.skey, db.vkey, err = note.GenerateKey(rand.Reader, name); err != nil {
+			return nil, err
+		}
 	}
-	return sumdb.NewServer(sumdb.NewTestServer(skey, func(path, version string) ([]byte, error) {
+	db.Handler = sumdb.NewServer(sumdb.NewTestServer(db.skey, func(path, version string) ([]byte, error) {
 		m := module.Version{Path: path, Version: version}
 		for _, d := range depots {
 			if _, ok := d.modules[m]; ok {
@@ -28,7 +40,8 @@ func newSumDB(name string, depots []*depot) (h http.Handler, key string, err err
 		}
 		// The server looks for this type only.
 		return nil, &fs.PathError{Op: "lookup", Path: m.String(), Err: fs.ErrNotExist}
-	})), vkey, nil
+	}))
+	return db, nil
 }
 
 // moduleProxy serves a depot, and checksum databases below /sumdb/NAME.
