@@ -259,6 +259,9 @@ func TestSnapshot(t *testing.T) {
 				return err
 			}
 			rel, err := filepath.Rel(dir, name)
+			if err != nil {
+				return err
+			}
 			if d.Type() == os.ModeSymlink {
 				got[rel], err = os.Readlink(name)
 				return err
