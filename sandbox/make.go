@@ -66,7 +66,7 @@ func (s *Sandbox) make(ctx context.Context, c *Config) error {
 	if err := s.assemble(ctx, c); err != nil {
 		return err
 	}
-	if err := s.modules(ctx); err != nil {
+	if err := s.modules(ctx, c.moduleCaches(s.cache)); err != nil {
 		return err
 	}
 	if s.manifest.Go.CC, err = s.compiler(ctx); err != nil {
@@ -375,7 +375,7 @@ func (s *Sandbox) download(ctx context.Context, dir string, args []string) ([]do
 
 // modules finds the main modules, and brings the module versions of the build
 // list into the module cache.
-func (s *Sandbox) modules(ctx context.Context) error {
+func (s *Sandbox) modules(ctx context.Context, from []string) error {
 	m := &s.manifest
 	env := s.Environ(m.Dir)
 	if work := lookup(env, "GOWORK"); work != "off" {
@@ -385,9 +385,9 @@ func (s *Sandbox) modules(ctx context.Context) error {
 		}
 		m.Work = filepath.ToSlash(rel)
 	}
-	for _, dir := range s.governed() {
-		at := s.inside(dir)
-		out, err := s.output(ctx, at, s.Environ(dir), "list", "-m", "-f", "{{.Path}}\t{{.Dir}}")
+	dirs := s.governed()
+	for _, dir := range dirs {
+		out, err := s.output(ctx, s.inside(dir), s.Environ(dir), "list", "-m", "-f", "{{.Path}}\t{{.Dir}}")
 		if err != nil {
 			return err
 		}
@@ -399,22 +399,40 @@ func (s *Sandbox) modules(ctx context.Context) error {
 			}
 			m.Main = append(m.Main, Main{name, filepath.ToSlash(rel)})
 		}
+	}
+	if slices.ContainsFunc(dirs, func(dir string) bool { return !s.vendored(dir) }) {
+		if err := s.warm(ctx, from, nil); err != nil {
+			return err
+		}
+	}
+	var downloads []downloaded
+	for _, dir := range dirs {
 		if s.vendored(dir) {
 			if err := s.vendoredModules(dir); err != nil {
 				return err
 			}
 			continue
 		}
-		found, err := s.download(ctx, at, nil)
+		found, err := s.download(ctx, s.inside(dir), nil)
 		if err != nil {
 			return err
 		}
-		for _, f := range found {
-			m.Modules = append(m.Modules, Module{f.Path, f.Version, f.Sum})
-		}
+		downloads = append(downloads, found...)
+	}
+	for _, d := range downloads {
+		m.Modules = append(m.Modules, Module{d.Path, d.Version, d.Sum})
 	}
 	m.sort()
 	m.Modules = slices.Compact(m.Modules)
+	// What was new here is at hand for the next sandbox.
+	for _, d := range downloads {
+		if !s.at[d.Path+"@"+d.Version] {
+			s.warmth.Downloaded++
+		}
+	}
+	if s.warmth.Downloaded > 0 {
+		return s.warm(ctx, []string{s.ModCache()}, downloads)
+	}
 	return nil
 }
 

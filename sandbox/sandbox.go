@@ -62,12 +62,15 @@ const newPrefix = ".new-"
 type Sandbox struct {
 	name      string // "" for one that is gone after Close
 	dir       string
+	cache     string // gox's cache directory
 	build     string // the shared build cache
 	manifest  Manifest
 	variables []Variable // with their secrets
 	toolchain toolchain
 	lock      *owned.Lock // nil once closed
 	keep      bool
+	warmth    Warmth
+	at        map[string]bool // what warm had at hand, MODULE@VERSION
 }
 
 // New makes a sandbox. It stands whole or not at all; what a New that was
@@ -105,7 +108,7 @@ func New(ctx context.Context, c Config) (*Sandbox, error) {
 	if c.Dir != "" {
 		parent = filepath.Dir(c.Dir)
 	}
-	s := &Sandbox{name: c.Name, build: filepath.Join(cache, "build"), toolchain: tc, keep: c.Keep}
+	s := &Sandbox{name: c.Name, cache: cache, build: filepath.Join(cache, "build"), toolchain: tc, keep: c.Keep}
 	if err := s.stage(parent); err != nil {
 		return nil, err
 	}
@@ -116,7 +119,11 @@ func New(ctx context.Context, c Config) (*Sandbox, error) {
 		return nil, errors.Join(fmt.Errorf("%s: %w", c.label(), err), s.discard())
 	}
 	if final != "" {
-		if err := s.settle(final); err != nil {
+		err := s.settle(final)
+		if err == nil && s.warmth.Mode != "" {
+			err = s.warm(ctx, nil, nil) // the store is told who has links into it, by their place
+		}
+		if err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", c.label(), err), s.discard())
 		}
 	}
@@ -363,7 +370,7 @@ func Open(ctx context.Context, c Config) (*Sandbox, error) {
 	if c.Name != "" {
 		dir = filepath.Join(cache, kind, c.Name)
 	}
-	s := &Sandbox{name: cmp.Or(c.Name, filepath.Base(dir)), dir: dir, build: filepath.Join(cache, "build")}
+	s := &Sandbox{name: cmp.Or(c.Name, filepath.Base(dir)), dir: dir, cache: cache, build: filepath.Join(cache, "build")}
 	if m, err := owned.Read(dir); errors.Is(err, fs.ErrNotExist) || err == nil && m.Kind != kind {
 		return nil, &missingError{c.label()}
 	} else if err != nil {

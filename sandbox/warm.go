@@ -1,0 +1,104 @@
+package sandbox
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/gox/internal/modcache"
+)
+
+// A Warmth says how the module cache of a new sandbox was filled.
+type Warmth struct {
+	Mode       string        `json:"mode,omitempty"` // "symlink", "reflink" or "copy"; "" where nothing was at hand
+	Linked     int           `json:"linked"`         // module versions that were at hand
+	Downloaded int           `json:"downloaded"`     // module versions that go downloaded
+	Took       time.Duration `json:"took"`           // what the linking took, in nanoseconds
+}
+
+// Warmth returns how the module cache was filled. It is zero for a sandbox that
+// was opened.
+func (s *Sandbox) Warmth() Warmth { return s.warmth }
+
+// warm gives s what its go.sum files name and this machine has: out of gox's
+// store of verified modules, where it is taken from other module caches if its
+// bytes hash to what go.sum says. What go has downloaded since is noted to be
+// in the store from now on.
+func (s *Sandbox) warm(ctx context.Context, from []string, since []downloaded) error {
+	list, err := s.sums()
+	if err != nil {
+		return err
+	}
+	for _, d := range since {
+		if d.Sum != "" {
+			list = append(list, modcache.Sum{Path: d.Path, Version: d.Version, H1: d.Sum})
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	report, err := modcache.Store{Root: s.cache}.Warm(ctx, modcache.Warming{
+		Dir: s.ModCache(), Sums: list, From: from, GoVersion: s.toolchain.Version,
+	})
+	if err != nil || since != nil {
+		return err
+	}
+	s.at = map[string]bool{}
+	for _, sum := range list {
+		s.at[sum.String()] = true
+	}
+	for _, sum := range report.Missing {
+		delete(s.at, sum.String())
+	}
+	if report.Modules > 0 {
+		s.warmth = Warmth{Mode: report.Mode, Linked: report.Modules, Took: report.Took}
+	}
+	return nil
+}
+
+// sums returns what the go.sum and go.work.sum files of the main modules say.
+func (s *Sandbox) sums() ([]modcache.Sum, error) {
+	var files []string
+	if s.manifest.Work != "" {
+		files = append(files, s.inside(strings.TrimSuffix(s.manifest.Work, "go.work")+"go.work.sum"))
+	}
+	for _, m := range s.manifest.Main {
+		files = append(files, s.inside(m.Dir+"/go.sum"))
+	}
+	var all []modcache.Sum
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			continue // a module without requirements has none
+		}
+		rel, _ := filepath.Rel(s.Tree(), file)
+		list, err := modcache.ParseSums(rel, data)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list...)
+	}
+	return all, nil
+}
+
+// moduleCaches returns the module caches of this user's where modules may be at
+// hand: go's own, and gox's.
+func (c *Config) moduleCaches(cache string) []string {
+	var dirs []string
+	switch gopath := filepath.SplitList(c.getenv("GOPATH")); {
+	case c.getenv("GOMODCACHE") != "":
+		dirs = append(dirs, c.getenv("GOMODCACHE"))
+	case len(gopath) > 0:
+		dirs = append(dirs, filepath.Join(gopath[0], "pkg", "mod"))
+	case c.getenv("HOME") != "":
+		dirs = append(dirs, filepath.Join(c.getenv("HOME"), "go", "pkg", "mod"))
+	}
+	for _, pattern := range []string{"mod/*/mod", "sandbox/*/mod"} {
+		found, _ := filepath.Glob(filepath.Join(cache, filepath.FromSlash(pattern)))
+		dirs = append(dirs, found...)
+	}
+	return slices.DeleteFunc(dirs, func(dir string) bool { return !filepath.IsAbs(dir) })
+}
