@@ -58,6 +58,7 @@ func (g *gox) app() *cli.App {
 			g.cacheCommand(),
 			g.scriptCommand(),
 			g.sourceCommand(),
+			g.sandboxCommand(),
 			g.helpCommand(),
 		},
 		CustomAppHelpTemplate: rootHelp,

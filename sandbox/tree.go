@@ -84,39 +84,3 @@ func spelt(name string) string {
 	}
 	return name
 }
-
-// firstDifference returns the path of the first file in which two lists of
-// sums differ, and how; "" where they do not.
-func firstDifference(want, got []byte) (name, how string) {
-	type entry struct{ sum, name string }
-	read := func(data []byte) []entry {
-		var all []entry
-		for line := range strings.Lines(string(data)) {
-			fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 3)
-			if len(fields) == 3 {
-				all = append(all, entry{fields[0] + fields[1], fields[2]})
-			}
-		}
-		return all
-	}
-	a, b := read(want), read(got)
-	has := map[string]string{}
-	for _, e := range b {
-		has[e.name] = e.sum
-	}
-	for _, e := range a {
-		switch sum, ok := has[e.name]; {
-		case !ok:
-			return e.name, "is gone"
-		case sum != e.sum:
-			return e.name, "differs"
-		}
-		delete(has, e.name)
-	}
-	for _, e := range b {
-		if _, added := has[e.name]; added {
-			return e.name, "is new"
-		}
-	}
-	return "", ""
-}

@@ -84,7 +84,7 @@ func (r *Run) run(args []string) (*Run, int, bool) {
 // go's.
 func IsVerb(word string) bool {
 	switch word {
-	case "profile", "explain", "toolchain", "cache", "script", "source", "help":
+	case "profile", "explain", "toolchain", "cache", "script", "source", "sandbox", "help":
 		return true
 	}
 	return false
