@@ -119,7 +119,7 @@ func (c *Config) variables(ctx context.Context, tc toolchain) ([]Variable, error
 	for _, entry := range environ {
 		name, _, _ := strings.Cut(entry, "=")
 		s := env.Lookup(name)
-		v := Variable{Name: name, Origin: s.Origin.String()}
+		v := Variable{Name: name, Origin: c.shown(s.Origin)}
 		if s.Origin.Layer >= profiles.Environment {
 			v.Origin = "sandbox" // nothing else is in the environment that the profile met
 		}
@@ -135,6 +135,44 @@ func (c *Config) variables(ctx context.Context, tc toolchain) ([]Variable, error
 	}
 	slices.SortFunc(vars, func(a, b Variable) int { return strings.Compare(a.Name, b.Name) })
 	return vars, nil
+}
+
+// shown returns an origin as the manifest has it: without a path of the machine.
+func (c *Config) shown(o profiles.Origin) string {
+	if rel, err := filepath.Rel(c.From, o.Pos.File); c.From != "" && err == nil && filepath.IsLocal(rel) {
+		o.Pos.File = filepath.ToSlash(rel)
+	} else if o.Pos.File != "" {
+		o.Pos.File = filepath.Base(o.Pos.File)
+	}
+	return o.String()
+}
+
+// defaults adds those of go's variables that nothing sets and that have a value
+// all the same, so that they are the same on another machine.
+func (s *Sandbox) defaults(ctx context.Context) error {
+	have := map[string]bool{
+		// What go tells of itself, and what depends on the directory.
+		"GOVERSION": true, "GOHOSTOS": true, "GOHOSTARCH": true, "GOEXE": true, "GOTELEMETRY": true, "GOWORK": true, "GOMOD": true,
+	}
+	for _, v := range s.variables {
+		have[v.Name] = true
+	}
+	values, err := gocmd.EnvJSON(ctx, s.toolchain.Path, s.Tree(), s.Environ(""))
+	if err != nil {
+		return err
+	}
+	for _, name := range profiles.Variables() {
+		value := values[name]
+		if have[name] || value == "" || !strings.HasPrefix(name, "GO") || strings.ContainsAny(value[:1], "/-") {
+			continue
+		}
+		v := Variable{Name: name, Value: redact.Variable(name, value), Origin: "go's default", value: value}
+		v.Secret = v.value != v.Value
+		s.variables = append(s.variables, v)
+	}
+	s.manifest.Variables = s.variables
+	s.manifest.sort()
+	return nil
 }
 
 // settle returns the value of a variable as it is to be inside: what names the

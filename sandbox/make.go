@@ -55,6 +55,9 @@ func (s *Sandbox) make(ctx context.Context, c *Config) error {
 	if err := s.furnish(); err != nil {
 		return err
 	}
+	if err := s.defaults(ctx); err != nil {
+		return err
+	}
 	if filepath.IsAbs(c.Go) {
 		if err := os.WriteFile(filepath.Join(s.dir, gorootFile), []byte(c.Go), 0o644); err != nil {
 			return err
@@ -426,7 +429,9 @@ func (s *Sandbox) modules(ctx context.Context, from []string) error {
 	m.Modules = slices.Compact(m.Modules)
 	// What was new here is at hand for the next sandbox.
 	for _, d := range downloads {
-		if !s.at[d.Path+"@"+d.Version] {
+		if s.at[d.Path+"@"+d.Version] {
+			s.warmth.Linked++
+		} else {
 			s.warmth.Downloaded++
 		}
 	}

@@ -43,7 +43,7 @@ func (s *Sandbox) warm(ctx context.Context, from []string, since []downloaded) e
 	report, err := modcache.Store{Root: s.cache}.Warm(ctx, modcache.Warming{
 		Dir: s.ModCache(), Sums: list, From: from, GoVersion: s.toolchain.Version,
 	})
-	if err != nil || since != nil {
+	if err != nil || since != nil || s.at != nil {
 		return err
 	}
 	s.at = map[string]bool{}
@@ -54,7 +54,7 @@ func (s *Sandbox) warm(ctx context.Context, from []string, since []downloaded) e
 		delete(s.at, sum.String())
 	}
 	if report.Modules > 0 {
-		s.warmth = Warmth{Mode: report.Mode, Linked: report.Modules, Took: report.Took}
+		s.warmth = Warmth{Mode: report.Mode, Took: report.Took}
 	}
 	return nil
 }
