@@ -82,6 +82,20 @@ func (s *source) copyTo(ctx context.Context, dst *os.Root) error {
 	return fmt.Errorf("%s: it changes while it is copied\n\ttry again when nothing writes to it", s.root)
 }
 
+// all copies everything into dst, from a folder that nobody writes to.
+func (s *source) all(ctx context.Context, dst *os.Root) error {
+	files := map[string]fs.FileInfo{}
+	if err := s.walk(ctx, "", files); err != nil {
+		return err
+	}
+	for name, info := range files {
+		if err := s.copyFile(dst, name, info); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
 func mapKeys(m map[string]fs.FileInfo) func(func(string) bool) {
 	return func(yield func(string) bool) {
 		for name := range m {

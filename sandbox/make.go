@@ -256,19 +256,15 @@ func (s *Sandbox) assemble(ctx context.Context, c *Config) error {
 
 // extract copies a module out of the module cache, and makes it writable.
 func (s *source) extract(ctx context.Context, dst *os.Root) error {
-	files := map[string]fs.FileInfo{}
-	if err := s.walk(ctx, "", files); err != nil {
+	if err := s.all(ctx, dst); err != nil {
 		return err
 	}
-	for name, info := range files {
-		if err := s.copyFile(dst, name, info); err != nil {
+	return fs.WalkDir(dst.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
-		if err := dst.Chmod(filepath.FromSlash(name), info.Mode().Perm()|0o644); err != nil {
-			return err
-		}
-	}
-	return nil
+		return dst.Chmod(name, 0o644)
+	})
 }
 
 // loosen makes a published module one of a workspace: replacements by
@@ -351,6 +347,9 @@ func (s *Sandbox) download(ctx context.Context, dir string, args []string) ([]do
 			return nil, err
 		}
 		env = s.Environ(filepath.ToSlash(rel))
+	}
+	if s.proxy != "" {
+		env = append(env, "GOPROXY="+s.proxy, "GONOPROXY=none", "GOSUMDB=off")
 	}
 	out, err := s.output(ctx, dir, env, append([]string{"mod", "download", "-json"}, args...)...)
 	if ctx.Err() != nil {
@@ -583,14 +582,8 @@ func (s *Sandbox) note(ctx context.Context) error {
 	}
 	defer dst.Close()
 	src := source{root: s.Tree()}
-	files := map[string]fs.FileInfo{}
-	if err := src.walk(ctx, "", files); err != nil {
+	if err := src.all(ctx, dst); err != nil {
 		return err
-	}
-	for name, info := range files {
-		if err := src.copyFile(dst, name, info); err != nil {
-			return err
-		}
 	}
 	return s.manifest.write(s.dir)
 }

@@ -1,11 +1,14 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -89,9 +92,24 @@ func atGOROOT(goroot string) (toolchain, error) {
 }
 
 // hashGOROOT returns the hash of a GOROOT's files, as the module that the
-// release of that version is published as would have it.
+// release of that version is published as has it. That module has a _go.mod for
+// each go.mod, which only come when it is installed.
 func hashGOROOT(goroot, version string) (string, error) {
-	return dirhash.HashDir(goroot, toolchainModule(version), dirhash.Hash1)
+	module := toolchainModule(version)
+	files, err := dirhash.DirFiles(goroot, module)
+	if err != nil {
+		return "", err
+	}
+	at := func(name string) string { return filepath.Join(goroot, strings.TrimPrefix(name, module)) }
+	files = slices.DeleteFunc(files, func(name string) bool {
+		if path.Base(name) != "go.mod" {
+			return false
+		}
+		data, err := os.ReadFile(at(name))
+		from, ferr := os.ReadFile(at(path.Dir(name) + "/_go.mod"))
+		return err == nil && ferr == nil && bytes.Equal(data, from)
+	})
+	return dirhash.Hash1(files, func(name string) (io.ReadCloser, error) { return os.Open(at(name)) })
 }
 
 // toolchainModule returns the module version that is the toolchain.

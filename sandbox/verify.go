@@ -1,0 +1,350 @@
+package sandbox
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"debug/buildinfo"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// VerifyOptions says how to verify.
+type VerifyOptions struct {
+	// Cached lets both builds use the build cache of all sandboxes. Then what is
+	// proved is that nothing of the path and of the sandbox enters the build,
+	// but not that the compiler gives the same twice.
+	Cached bool
+	// Patterns are packages, as for go build. None is all of the main modules.
+	Patterns []string
+	// Progress is told what goes on, in a line without a line feed. Nil is nobody.
+	Progress func(line string)
+}
+
+// A Verification is what Verify has found.
+type Verification struct {
+	Packages   int         `json:"packages"` // whose compiled files were compared
+	Binaries   []Binary    `json:"binaries"` // of the main packages
+	Difference *Difference `json:"difference,omitempty"`
+}
+
+// A Binary is what go build made of a main package.
+type Binary struct {
+	Package string `json:"package"`
+	Sum     string `json:"sha256"` // in hexadecimal
+	Size    int64  `json:"size"`
+}
+
+// A Difference is the first thing in which a sandbox is not what its manifest
+// says, or does not build what it has built before.
+type Difference struct {
+	What string `json:"what"` // "file", "toolchain", "manifest", "package" or "binary"
+	Name string `json:"name"` // the path, the key, the package
+	How  string `json:"how"`
+}
+
+func (d *Difference) String() string { return fmt.Sprintf("%s %s: %s", d.What, d.Name, d.How) }
+
+// Verify makes a second sandbox from the manifest, at another path, builds all
+// packages in both, and compares what comes out bit for bit. A difference is
+// no error.
+func (s *Sandbox) Verify(ctx context.Context, o VerifyOptions) (Verification, error) {
+	v := Verification{Binaries: []Binary{}}
+	say := func(format string, args ...any) {
+		if o.Progress != nil {
+			o.Progress(fmt.Sprintf(format, args...))
+		}
+	}
+	var err error
+	say("comparing the files with the manifest")
+	if v.Difference, err = s.intact(); err != nil || v.Difference != nil {
+		return v, err
+	}
+	say("making a second sandbox")
+	second, err := s.twin(ctx, o.Cached)
+	if err != nil {
+		return v, err
+	}
+	defer second.discard()
+	if v.Difference = differing(&s.manifest, &second.manifest); v.Difference != nil {
+		return v, nil
+	}
+	say("building here")
+	a, err := s.buildAll(ctx, o.Patterns)
+	if err != nil {
+		return v, err
+	}
+	defer a.remove()
+	say("building there, %s", map[bool]string{true: "with the same build cache", false: "all of it anew"}[o.Cached])
+	b, err := second.buildAll(ctx, o.Patterns)
+	if err != nil {
+		return v, fmt.Errorf("the second sandbox: %w", err)
+	}
+	defer b.remove()
+	return v, v.compare(a, b)
+}
+
+// intact compares the files of s and of its toolchain with the manifest.
+func (s *Sandbox) intact() (*Difference, error) {
+	list, err := os.ReadFile(filepath.Join(s.dir, sumsFile))
+	if err != nil {
+		return nil, err
+	}
+	if got := sumOf(list); got != s.manifest.Tree.Sum {
+		return &Difference{"file", sumsFile, fmt.Sprintf("its hash is %s, the manifest says %s", got, s.manifest.Tree.Sum)}, nil
+	}
+	for _, dir := range []string{originDir, treeDir} {
+		got, _, err := sums(filepath.Join(s.dir, dir))
+		if err != nil {
+			return nil, err
+		}
+		if changes := compare(list, got); len(changes) > 0 {
+			return &Difference{"file", path.Join(dir, changes[0].Path), changes[0].How + others(len(changes)-1)}, nil
+		}
+	}
+	h1, err := hashGOROOT(s.toolchain.GOROOT, s.toolchain.Version)
+	if err != nil {
+		return nil, err
+	}
+	if h1 != s.manifest.Go.Sum {
+		return &Difference{"toolchain", s.toolchain.GOROOT, fmt.Sprintf("its hash is %s, the manifest says %s", h1, s.manifest.Go.Sum)}, nil
+	}
+	return nil, nil
+}
+
+func others(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", and so do %d others", n)
+}
+
+// twin makes a second sandbox of what s was made of.
+func (s *Sandbox) twin(ctx context.Context, cached bool) (_ *Sandbox, err error) {
+	t := &Sandbox{cache: s.cache, build: s.build, toolchain: s.toolchain, variables: slices.Clone(s.variables)}
+	if err := t.stage(filepath.Join(s.cache, kind)); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, t.discard())
+		}
+	}()
+	if !cached {
+		t.build = filepath.Join(t.dir, "build")
+	}
+	t.manifest = s.manifest
+	t.manifest.Variables, t.manifest.Main, t.manifest.Modules = t.variables, []Main{}, []Module{}
+	if err := t.furnish(); err != nil {
+		return nil, err
+	}
+	tree, err := os.OpenRoot(t.Tree())
+	if err != nil {
+		return nil, err
+	}
+	defer tree.Close()
+	src := source{root: filepath.Join(s.dir, originDir)}
+	if err := src.all(ctx, tree); err != nil {
+		return nil, err
+	}
+	// The modules come from the first one, and are proved by go.sum and then by
+	// the manifest: nothing depends on a network.
+	t.proxy = "file://" + filepath.ToSlash(filepath.Join(s.ModCache(), "cache", "download"))
+	if err := t.modules(ctx, []string{s.ModCache()}); err != nil {
+		return nil, err
+	}
+	if t.manifest.Go.CC, err = t.compiler(ctx); err != nil {
+		return nil, err
+	}
+	_, t.manifest.Tree, err = sums(t.Tree())
+	return t, err
+}
+
+// differing returns the first line in which two manifests differ, whatever gox
+// made them.
+func differing(a, b *Manifest) *Difference {
+	one, two := *a, *b
+	one.Gox, two.Gox = "", ""
+	x, y := strings.Split(string(one.Marshal()), "\n"), strings.Split(string(two.Marshal()), "\n")
+	for i := range max(len(x), len(y)) {
+		var want, got string
+		if i < len(x) {
+			want = x[i]
+		}
+		if i < len(y) {
+			got = y[i]
+		}
+		if want != got {
+			name, _, _ := strings.Cut(cmp.Or(want, got), " = ")
+			return &Difference{"manifest", name, fmt.Sprintf("it says\n\t%s\n\tand what is made from it is\n\t%s", want, got)}
+		}
+	}
+	return nil
+}
+
+// A built is what a build of all packages gave.
+type built struct {
+	packages []compiled        // in the order of their dependencies
+	binaries map[string]string // files by package
+	dir      string
+}
+
+type compiled struct{ path, sum string }
+
+func (b *built) remove() { os.RemoveAll(b.dir) }
+
+// buildAll compiles the packages of all main modules with all that they import,
+// and links the main packages.
+func (s *Sandbox) buildAll(ctx context.Context, patterns []string) (_ *built, err error) {
+	dir, err := os.MkdirTemp(filepath.Join(s.dir, "tmp"), "verify-")
+	if err != nil {
+		return nil, err
+	}
+	b := &built{dir: dir, binaries: map[string]string{}}
+	defer func() {
+		if err != nil {
+			b.remove()
+		}
+	}()
+	for _, at := range s.governed() {
+		words := patterns
+		if len(words) == 0 {
+			for _, m := range s.manifest.Main {
+				rel, err := filepath.Rel(filepath.FromSlash("/"+at), filepath.FromSlash("/"+m.Dir))
+				if err != nil {
+					return nil, err
+				}
+				// Of modules without go.work, each directory has its own.
+				if s.manifest.Work != "" || rel == "." {
+					words = append(words, "./"+path.Join(filepath.ToSlash(rel), "..."))
+				}
+			}
+		}
+		const format = `{{if or .GoFiles .CgoFiles}}{{.ImportPath}}{{"\t"}}{{.Name}}{{"\t"}}{{.DepOnly}}{{"\t"}}{{.Export}}{{end}}`
+		out, err := s.output(ctx, s.inside(at), s.Environ(at), append([]string{"list", "-deps", "-export", "-f", format}, words...)...)
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.Lines(string(out)) {
+			f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+			if len(f) != 4 {
+				continue
+			}
+			if f[3] != "" { // "unsafe" is not compiled
+				sum, _, err := hashFile(f[3])
+				if err != nil {
+					return nil, err
+				}
+				b.packages = append(b.packages, compiled{f[0], sum})
+			}
+			if f[1] == "main" && f[2] == "false" {
+				file := filepath.Join(dir, strconv.Itoa(len(b.binaries)))
+				if err := s.quietly(ctx, s.inside(at), s.Environ(at), "build", "-o", file, f[0]); err != nil {
+					return nil, err
+				}
+				b.binaries[f[0]] = file
+			}
+		}
+	}
+	return b, nil
+}
+
+func hashFile(name string) (sum string, size int64, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", 0, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	size, err = io.Copy(h, f)
+	return fmt.Sprintf("%x", h.Sum(nil)), size, err
+}
+
+// compare compares two builds.
+func (v *Verification) compare(a, b *built) error {
+	v.Packages = len(a.packages)
+	there := map[string]string{}
+	for _, p := range b.packages {
+		there[p.path] = p.sum
+	}
+	// The first in the order of dependencies is where the difference began.
+	for _, p := range a.packages {
+		if sum := there[p.path]; sum != p.sum && v.Difference == nil {
+			v.Difference = &Difference{"package", p.path, fmt.Sprintf("compiled here it is sha256:%.12s, in the second sandbox sha256:%.12s", p.sum, sum)}
+		}
+		delete(there, p.path)
+	}
+	for name := range there {
+		if v.Difference == nil {
+			v.Difference = &Difference{"package", name, "only the second sandbox has it"}
+		}
+	}
+	names := []string{}
+	for name := range a.binaries {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		sum, size, err := hashFile(a.binaries[name])
+		if err != nil {
+			return err
+		}
+		v.Binaries = append(v.Binaries, Binary{name, sum, size})
+		other, _, err := hashFile(b.binaries[name])
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if sum != other && v.Difference == nil {
+			v.Difference = &Difference{"binary", name, howBinaries(a.binaries[name], b.binaries[name])}
+		}
+	}
+	if v.Difference != nil {
+		v.Difference.How += flagsOf(a, names)
+	}
+	return nil
+}
+
+// howBinaries names the first build setting in which two binaries differ.
+func howBinaries(a, b string) string {
+	x, errx := buildinfo.ReadFile(a)
+	y, erry := buildinfo.ReadFile(b)
+	if errx != nil || erry != nil {
+		return "the binaries differ"
+	}
+	settings := map[string]string{}
+	for _, s := range y.Settings {
+		settings[s.Key] = s.Value
+	}
+	for _, s := range x.Settings {
+		if other := settings[s.Key]; other != s.Value {
+			return fmt.Sprintf("the binaries differ, first in the build setting %s: here %q, in the second sandbox %q", s.Key, s.Value, other)
+		}
+	}
+	return "the binaries differ, and their build settings do not"
+}
+
+// flagsOf says of a build whose outcome depends on its place that -trimpath was
+// not in force, which is the most likely reason.
+func flagsOf(b *built, names []string) string {
+	for _, name := range names {
+		info, err := buildinfo.ReadFile(b.binaries[name])
+		if err != nil {
+			continue
+		}
+		for _, s := range info.Settings {
+			if s.Key == "-trimpath" && s.Value == "true" {
+				return ""
+			}
+		}
+		return "\n\tthe flag -trimpath is not in force: paths enter what is built"
+	}
+	return ""
+}
