@@ -26,8 +26,8 @@ const rounds = 5
 // A source is a folder to be copied.
 type source struct {
 	root  string
-	git   string // the git command, "" for none
-	avoid string // a directory that is never copied: where sandboxes are made
+	git   string   // the git command, "" for none
+	avoid []string // directories that are never copied: gox's cache, and the sandbox itself
 	log   func(format string, args ...any)
 	told  map[string]bool // what has been logged
 }
@@ -275,7 +275,7 @@ func (s *source) list(ctx context.Context, dir string, files map[string]fs.FileI
 // walk lists all of a directory that is in no checkout.
 func (s *source) walk(ctx context.Context, dir string, files map[string]fs.FileInfo) error {
 	at := filepath.Join(s.root, filepath.FromSlash(dir))
-	if at == s.avoid {
+	if slices.Contains(s.avoid, at) {
 		return nil
 	}
 	if err := ctx.Err(); err != nil {

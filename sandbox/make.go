@@ -111,7 +111,7 @@ func (s *Sandbox) fill(ctx context.Context, c *Config) error {
 		if fi, err := os.Stat(root); err != nil || !fi.IsDir() {
 			return fmt.Errorf("%s: not a directory", c.From)
 		}
-		src := source{root: root, git: findGit(), avoid: filepath.Dir(s.dir), log: c.log, told: map[string]bool{}}
+		src := source{root: root, git: findGit(), avoid: []string{s.cache, s.dir}, log: c.log, told: map[string]bool{}}
 		if err := src.copyTo(ctx, tree); err != nil {
 			return fmt.Errorf("%s: not copied: %w", c.From, err)
 		}
@@ -173,7 +173,7 @@ func (s *Sandbox) outsiders(tree *os.Root) error {
 			}
 			replaces = work.Replace
 		} else {
-			mod, err := modfile.ParseLax(name, data, nil)
+			mod, err := modfile.Parse(name, data, nil) // ParseLax reads no replacements
 			if err != nil {
 				return nil
 			}
