@@ -93,7 +93,7 @@ func TestProfileHelpFile(t *testing.T) {
 // What a verb's help shows as an example, its flags allow.
 func TestVerbsExamples(t *testing.T) {
 	all := verbs(t)
-	call := regexp.MustCompile(`gox (?:-p \S+ |--go \S+ )*([a-z]+(?: [a-z]+)?)((?: --?[a-z-]+)*)`)
+	call := regexp.MustCompile(`gox (?:-p \S+ |--go \S+ )*([a-z]+(?: [a-z]+)?)((?: --?[a-z][a-z-]*)*)`)
 	checked := 0
 	for name, c := range all {
 		for line := range strings.Lines(c.Description) {

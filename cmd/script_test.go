@@ -328,7 +328,7 @@ func proxy(ts *testscript.TestScript, args []string) bool {
 // Each script says what it asserts before it does anything.
 func TestScriptHeaders(t *testing.T) {
 	var scripts []string
-	for _, pattern := range []string{"testdata/script/*", "testdata/script/fidelity/*", "testdata/script/claims/*"} {
+	for _, pattern := range []string{"testdata/script/*", "testdata/script/fidelity/*", "testdata/script/claims/*", "testdata/script/sandbox/*"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -338,7 +338,7 @@ func TestScriptHeaders(t *testing.T) {
 	named := regexp.MustCompile(`^[a-z]+(_[a-z0-9]+)+\.txtar$`)
 	checked := 0
 	for _, script := range scripts {
-		if name := filepath.Base(script); name == "README.md" || name == "fidelity" || name == "claims" {
+		if name := filepath.Base(script); name == "README.md" || name == "fidelity" || name == "claims" || name == "sandbox" {
 			continue
 		}
 		checked++
