@@ -32,7 +32,7 @@ func layers() [][]string {
 		{"internal/gateway", "internal/modcache", "internal/confine"},
 		{"internal/inside"},
 		{"internal/gocmd", "profiles"},
-		{"internal/owned", "internal/redact", "internal/self"},
+		{"internal/owned", "internal/redact"},
 	}
 }
 

@@ -25,7 +25,6 @@ import (
 	"github.com/rogpeppe/go-internal/goproxytest"
 
 	"example.com/gox/internal/gocmd"
-	"example.com/gox/internal/self"
 )
 
 // Two hundred runs at once fill one isolated cache that was empty, and each
@@ -162,7 +161,7 @@ func onlyDownloads(stderr string) bool {
 // downloads returns a place with a main module that requires a dozen others,
 // the profile "isolated" and a proxy, which calls onRequest before it answers.
 func downloads(t *testing.T, onRequest func()) (place, *atomic.Int64) {
-	found, err := gocmd.Find(os.Getenv("PATH"), "", self.IsGox)
+	found, err := gocmd.Find(os.Getenv("PATH"), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"example.com/gox/internal/self"
 	"example.com/gox/internal/wrap"
 	"example.com/gox/profiles"
 )
@@ -17,7 +16,6 @@ import (
 // System returns the process as it is.
 func System() *wrap.Process {
 	p := wrap.System()
-	p.IsGox = self.IsGox
 	p.Behind = behind
 	return p
 }

@@ -31,7 +31,6 @@ import (
 
 	"example.com/gox/internal/gocmd"
 	"example.com/gox/internal/gotest"
-	"example.com/gox/internal/self"
 )
 
 // bin is the directory that holds the gox under test, and nothing else.
@@ -82,7 +81,7 @@ func buildGox(file string, flags ...string) error {
 
 // The go that the tests themselves run under is the one in PATH.
 func TestScript(t *testing.T) {
-	found, err := gocmd.Find(os.Getenv("PATH"), "", self.IsGox)
+	found, err := gocmd.Find(os.Getenv("PATH"), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,6 @@ import (
 	"golang.org/x/mod/sumdb/dirhash"
 
 	"example.com/gox/internal/gocmd"
-	"example.com/gox/internal/self"
 	"example.com/gox/profiles"
 )
 
@@ -26,7 +25,7 @@ func (c *Config) chooseGo(ctx context.Context, cache string) (toolchain, error) 
 	if filepath.IsAbs(c.Go) {
 		return atGOROOT(c.Go)
 	}
-	host, hostErr := gocmd.Find(c.getenv("PATH"), "", self.IsGox)
+	host, hostErr := gocmd.Find(c.getenv("PATH"), "")
 	spec := c.Go
 	if spec == "" {
 		if hostErr != nil {

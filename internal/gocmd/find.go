@@ -12,17 +12,18 @@ import (
 	"strings"
 )
 
+// modulePath is gox's own, by which Find tells a copy of gox from a go.
+const modulePath = "example.com/gox"
+
 // Find returns the first executable called go in pathList, the value of PATH,
 // that is not gox itself under that name: neither the file self (a path, or ""
-// for unknown), by whatever links, nor what isGox says is a copy of gox. Scripts
+// for unknown), by whatever links, nor a copy of gox of any version. Scripts
 // (version managers' shims) are taken for go. Like os/exec, Find ignores the
 // entries of PATH that are not absolute: a repository must not bring its own
 // go.
 //
-// isGox is asked of the rare program that is neither a script nor in a GOROOT,
-// with a path that is no link. With a nil isGox such a program is ErrUndecided.
-// Every other error is a *FindError.
-func Find(pathList, self string, isGox func(path string) bool) (Go, error) {
+// The error is a *FindError.
+func Find(pathList, self string) (Go, error) {
 	var selfInfo fs.FileInfo
 	if self != "" {
 		selfInfo, _ = os.Stat(self)
@@ -36,13 +37,7 @@ func Find(pathList, self string, isGox func(path string) bool) (Go, error) {
 		switch {
 		case err == nil:
 			g, resolved := at(path)
-			switch {
-			case selfInfo != nil && sameFile(path, selfInfo):
-			case g.GOROOT != "" || resolved == "" || isScript(resolved):
-				return g, nil
-			case isGox == nil:
-				return Go{}, ErrUndecided
-			case !isGox(resolved):
+			if !g.isGox(resolved, selfInfo) {
 				return g, nil
 			}
 			if notFound.Self == "" {
@@ -55,25 +50,39 @@ func Find(pathList, self string, isGox func(path string) bool) (Go, error) {
 	return Go{}, notFound
 }
 
-// ErrUndecided tells that Find met a program that may be gox, and was given
-// nothing to tell by.
-var ErrUndecided = errors.New("a program called go that may be gox")
-
-func sameFile(path string, info fs.FileInfo) bool {
-	other, err := os.Stat(path)
-	return err == nil && os.SameFile(other, info)
+// isGox reports whether g, whose path without links is resolved, is gox, whose
+// file is self.
+func (g Go) isGox(resolved string, self fs.FileInfo) bool {
+	if self != nil {
+		if info, err := os.Stat(g.Path); err == nil && os.SameFile(info, self) {
+			return true
+		}
+	}
+	// To look into a file costs time; a go in a GOROOT, as it nearly always is,
+	// needs no look.
+	if g.GOROOT != "" || resolved == "" {
+		return false
+	}
+	return isOurs(resolved)
 }
 
-// isScript reports whether the file at path begins as scripts do.
-func isScript(path string) bool {
+// isOurs reports whether the program at path was built from a package of gox's
+// module, by the build information that go puts into a program as text
+// (runtime/debug.BuildInfo, since go1.18). debug/buildinfo would read it without
+// a search, but it links readers of ELF, Mach-O, PE and DWARF, whose
+// initialisation a wrapped run would pay for at each start.
+func isOurs(path string) bool {
 	f, err := os.Open(path)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
 	var head [2]byte
-	_, err = io.ReadFull(f, head[:])
-	return err == nil && string(head[:]) == "#!"
+	if _, err := io.ReadFull(f, head[:]); err != nil || string(head[:]) == "#!" {
+		return false // a version manager's script
+	}
+	data, err := io.ReadAll(f)
+	return err == nil && bytes.Contains(data, []byte("path\t"+modulePath+"/"))
 }
 
 // goroot returns the GOROOT whose bin/go the file at path is, "" if none. path

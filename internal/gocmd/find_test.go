@@ -7,11 +7,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
-
-	"example.com/gox/internal/self"
 )
+
+func TestModulePath(t *testing.T) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Path != modulePath {
+		t.Errorf("modulePath is %q, but this is %q", modulePath, info.Main.Path)
+	}
+}
 
 // copyFile copies the program at from to dir under the name go.
 func copyFile(t *testing.T, from, to string) {
@@ -30,7 +36,7 @@ func copyFile(t *testing.T, from, to string) {
 
 func TestFind(t *testing.T) {
 	// The test binary is a program of gox's module, as gox is.
-	gox := testBinary(t)
+	gox := self(t)
 	dir := t.TempDir()
 	must := func(err error) {
 		t.Helper()
@@ -97,7 +103,7 @@ func TestFind(t *testing.T) {
 				}
 				dirs = append(dirs, d)
 			}
-			got, err := Find(strings.Join(dirs, ":"), selfPath, self.IsGox)
+			got, err := Find(strings.Join(dirs, ":"), selfPath)
 			if tt.want != "" {
 				if want := filepath.Join(dir, tt.want, "go"); got.Path != want || err != nil {
 					t.Errorf("Find = %+v, %v; want %q", got, err, want)
@@ -111,20 +117,9 @@ func TestFind(t *testing.T) {
 			wantError(t, err, tt.reason, "\n\t")
 		})
 	}
-	t.Run("undecided", func(t *testing.T) {
-		for _, tt := range []struct {
-			name string
-			want error
-		}{{"copy", ErrUndecided}, {"other", ErrUndecided}, {"shim", nil}, {"root/bin", nil}, {"link", nil}} {
-			path := filepath.Join(dir, tt.name) + ":" + filepath.Join(dir, "root", "bin")
-			if _, err := Find(path, selfPath, nil); err != tt.want {
-				t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
-			}
-		}
-	})
 	t.Run("self unknown", func(t *testing.T) {
 		path := filepath.Join(dir, "link") + ":" + filepath.Join(dir, "shim")
-		if got, err := Find(path, "", self.IsGox); got.Path != filepath.Join(dir, "shim", "go") {
+		if got, err := Find(path, ""); got.Path != filepath.Join(dir, "shim", "go") {
 			t.Errorf("Find = %+v, %v; want the shim", got, err)
 		}
 	})
@@ -172,9 +167,9 @@ func TestAt(t *testing.T) {
 }
 
 func BenchmarkFind(b *testing.B) {
-	path, exe := os.Getenv("PATH"), testBinary(b)
+	path, exe := os.Getenv("PATH"), self(b)
 	for b.Loop() {
-		if _, err := Find(path, exe, self.IsGox); err != nil {
+		if _, err := Find(path, exe); err != nil {
 			b.Fatal(err)
 		}
 	}

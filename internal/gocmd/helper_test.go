@@ -107,13 +107,13 @@ func helperEnv(mode string, env ...string) []string {
 // helperCmd is a command that runs the test binary as a helper.
 func helperCmd(t *testing.T, mode string, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), testBinary(t), args...)
+	cmd := exec.CommandContext(t.Context(), self(t), args...)
 	cmd.Env = helperEnv(mode)
 	cmd.Stderr = os.Stderr
 	return cmd
 }
 
-func testBinary(t testing.TB) string {
+func self(t testing.TB) string {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {

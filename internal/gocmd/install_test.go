@@ -710,7 +710,7 @@ func TestInstallAsUser(t *testing.T) {
 	}
 	defer os.RemoveAll(dir)
 	bin := filepath.Join(dir, "gocmd.test") // go test's own directory is closed to others
-	copyFile(t, testBinary(t), bin)
+	copyFile(t, self(t), bin)
 	store, closed := filepath.Join(dir, "store"), filepath.Join(dir, "closed")
 	for _, d := range []string{store, closed, filepath.Join(dir, "home")} {
 		if err := os.Mkdir(d, 0o777); err != nil {

@@ -109,12 +109,12 @@ func TestRunEnvironment(t *testing.T) {
 		return out.String()
 	}
 	args := []string{"a b", "", "c\nd", `"`}
-	got := run(Cmd{Path: testBinary(t), Args: args, Env: helperEnv("show", "PWD=/wrong"), Dir: dir})
-	if want := fmt.Sprintf("%s %q %s %s\n", filepath.Base(testBinary(t)), args, dir, dir); got != want {
+	got := run(Cmd{Path: self(t), Args: args, Env: helperEnv("show", "PWD=/wrong"), Dir: dir})
+	if want := fmt.Sprintf("%s %q %s %s\n", filepath.Base(self(t)), args, dir, dir); got != want {
 		t.Errorf("with Dir: got %s, want %s", got, want)
 	}
 	// The shell sets a PWD of its own; a Go program shows what it was given.
-	got = run(Cmd{Path: testBinary(t), Env: []string{helperVar + "=env", "A=1", "A=2"}})
+	got = run(Cmd{Path: self(t), Env: []string{helperVar + "=env", "A=1", "A=2"}})
 	if want := helperVar + "=env\nA=2\n"; got != want {
 		t.Errorf("environment is %q, want %q", got, want)
 	}
@@ -179,7 +179,7 @@ func TestRunForwardsSignals(t *testing.T) {
 	})
 	t.Run("ignored stays ignored", func(t *testing.T) {
 		t.Parallel()
-		cmd := exec.Command("/bin/sh", "-c", `trap "" HUP; exec "$0" "$@"`, testBinary(t), "ignored")
+		cmd := exec.Command("/bin/sh", "-c", `trap "" HUP; exec "$0" "$@"`, self(t), "ignored")
 		cmd.Env = helperEnv("run")
 		out, err := cmd.Output()
 		if string(out) != "true\n" {
@@ -207,7 +207,7 @@ func TestRunContext(t *testing.T) {
 				cancel()
 				io.Copy(io.Discard, r)
 			}()
-			code, err := Run(ctx, Cmd{Path: testBinary(t), Env: helperEnv(tt.mode), Stdout: w})
+			code, err := Run(ctx, Cmd{Path: self(t), Env: helperEnv(tt.mode), Stdout: w})
 			w.Close()
 			if code != tt.want || err != nil {
 				t.Errorf("Run = %d, %v; want %d", code, err, tt.want)

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"example.com/gox/internal/gocmd"
-	"example.com/gox/internal/self"
 )
 
 // Toolchain returns the go command of the toolchain that version means, such
@@ -38,7 +37,7 @@ func Toolchain(t testing.TB, version string) string {
 	if testing.Short() {
 		t.Skipf("go %s is not installed, and -short\n\tgox toolchain install %[1]s", version)
 	}
-	found, err := gocmd.Find(os.Getenv("PATH"), "", self.IsGox)
+	found, err := gocmd.Find(os.Getenv("PATH"), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -264,7 +264,7 @@ func (r *Run) FindGo() (gocmd.Go, error) {
 			dirs = dirs[i+1:]
 		}
 	}
-	return gocmd.Find(strings.Join(dirs, string(filepath.ListSeparator)), r.Executable, r.IsGox)
+	return gocmd.Find(strings.Join(dirs, string(filepath.ListSeparator)), r.Executable)
 }
 
 // obey takes the go that GOX_GO names.

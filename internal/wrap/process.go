@@ -16,9 +16,6 @@ type Process struct {
 	Args       []string // the first is the name gox was started under
 	Environ    []string
 	Executable string // gox itself, "" where unknown
-	// IsGox reports whether the program at a path is a copy of gox. nil before
-	// the program is initialised (see Main).
-	IsGox func(path string) bool
 	// Behind runs go behind the gateway and returns its exit code. nil before
 	// the program is initialised.
 	Behind func(ctx context.Context, r *Run, pl *Plan, args []string) (code int, err error)

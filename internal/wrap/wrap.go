@@ -12,8 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"example.com/gox/internal/gocmd"
 )
 
 // A Run is one run of gox.
@@ -38,15 +36,14 @@ type Options struct {
 
 // Main runs gox as p was started, where a go command is to run. On Unix the
 // process then becomes go's, and Main returns only where that failed. done is
-// false where it is a verb of gox, or its help, that is asked for, or where p
-// lacks what it takes to decide; then nothing has been changed, and r is what
-// the verb has to know.
+// false where it is a verb of gox, or its help, that is asked for; then nothing
+// has been changed, and r is what the verb has to know.
 func Main(p *Process) (r *Run, code int, done bool) {
 	r = &Run{Process: p}
 	if name := strings.TrimSuffix(filepath.Base(p.Args[0]), ".exe"); name == "go" {
 		// Standing in for go under its own name, gox takes no flags and has no
 		// verbs: everything is go's.
-		return r.run(p.Args[1:])
+		return r, p.Report(r.wrap(p.Args[1:]), ExitGox), true
 	}
 	err := r.parse(p.Args[1:])
 	words := r.Words
@@ -74,7 +71,7 @@ func Main(p *Process) (r *Run, code int, done bool) {
 // run runs go with args.
 func (r *Run) run(args []string) (*Run, int, bool) {
 	err := r.wrap(args)
-	if errors.Is(err, gocmd.ErrUndecided) || errors.Is(err, errLater) {
+	if errors.Is(err, errLater) {
 		return r, 0, false
 	}
 	return r, r.Report(err, ExitGox), true
