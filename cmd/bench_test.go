@@ -21,10 +21,9 @@ import (
 //	go test ./cmd -run '^$' -bench Overhead -benchtime 200x
 func BenchmarkOverhead(b *testing.B) {
 	dir := assembleEtcd(b)
-	release := filepath.Join(b.TempDir(), "gox")
-	if err := buildGox(release, "-trimpath", "-ldflags=-s -w", "-tags=urfave_cli_no_docs"); err != nil {
-		b.Fatal(err)
-	}
+	dist := b.TempDir()
+	buildRelease(b, dist)
+	release := filepath.Join(dist, "gox")
 	gox := filepath.Join(bin, "gox")
 	environ := append(os.Environ(), "GOX_CACHE="+filepath.Join(b.TempDir(), "cache"), "GOWORK=", "GOFLAGS=", "GOTOOLCHAIN=local")
 	start := func(argv ...string) *exec.Cmd {

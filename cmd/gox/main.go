@@ -1,3 +1,5 @@
+//go:build !gox_launcher
+
 // Command gox puts one word in front of go: it runs a go command under a named
 // profile, in a module cache of its own. See the README, or gox --help.
 package main

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"example.com/gox/internal/gocmd"
 )
 
 // A Run is one run of gox.
@@ -75,6 +77,24 @@ func (r *Run) run(args []string) (*Run, int, bool) {
 		return r, 0, false
 	}
 	return r, r.Report(err, ExitGox), true
+}
+
+// Become runs the program called name that stands beside gox, with the
+// process's own arguments, as Main runs go.
+func (p *Process) Become(name string) int {
+	dir := filepath.Dir(p.Executable)
+	if resolved, err := filepath.EvalSymlinks(p.Executable); err == nil {
+		dir = filepath.Dir(resolved)
+	}
+	path := filepath.Join(dir, exe(name))
+	if _, err := os.Stat(path); err != nil {
+		return p.Report(&ExitError{127, fmt.Errorf("%s: not there\n\tgox and %s are one release: put both into one directory", path, name)}, ExitGox)
+	}
+	code, err := gocmd.Exec(path, p.Args, p.Environ)
+	if err != nil {
+		return p.Report(err, ExitGox)
+	}
+	return code
 }
 
 // IsVerb reports whether word is one of gox's own verbs. Every other word is

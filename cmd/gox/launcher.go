@@ -1,0 +1,21 @@
+//go:build gox_launcher
+
+package main
+
+import (
+	"os"
+
+	"example.com/gox/internal/wrap"
+)
+
+// A release is two programs in one directory, made by .ci/release: this one,
+// which holds the wrapped run alone and so starts sooner, and gox-verbs, which
+// is all of gox.
+func main() {
+	p := wrap.System()
+	_, code, done := wrap.Main(p)
+	if !done {
+		code = p.Become("gox-verbs")
+	}
+	os.Exit(code)
+}
