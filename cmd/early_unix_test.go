@@ -34,7 +34,7 @@ func TestEarly(t *testing.T) {
 		if !initialised["os"] {
 			t.Errorf("%q: no trace of initialisation:\n%s", tt.args, out)
 		}
-		for _, heavy := range []string{"net/netip", "text/template", "github.com/urfave/cli/v2"} {
+		for _, heavy := range []string{"net/http", "text/template", "github.com/urfave/cli/v2"} {
 			if initialised[heavy] != tt.late {
 				t.Errorf("%q: %s initialised: %v, want %v", tt.args, heavy, initialised[heavy], tt.late)
 			}

@@ -9,7 +9,6 @@ import (
 
 	"example.com/gox/cmd"
 	_ "example.com/gox/cmd/gox/early"
-	"example.com/gox/internal/wrap"
 )
 
-func main() { os.Exit(cmd.Main(wrap.System())) }
+func main() { os.Exit(cmd.Main(cmd.System())) }
