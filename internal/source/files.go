@@ -19,8 +19,8 @@ import (
 type files struct {
 	work     *modfile.WorkFile // nil in module mode
 	workPath string
-	mains    []mainFile      // in the order of go.work
-	sums     map[string]bool // the lines of go.sum, without the hash; in module mode
+	mains    []mainFile          // in the order of go.work
+	hashes   map[string][]string // what the go.sum files say of "path version" and "path version/go.mod"
 }
 
 // A mainFile is the go.mod of a main module.
@@ -64,15 +64,7 @@ func readFiles(s settings) (*files, error) {
 	if s.gowork == "" {
 		file := cmp.Or(s.modfile, s.gomod)
 		add(file, filepath.Dir(s.gomod))
-		data, err := os.ReadFile(strings.TrimSuffix(file, ".mod") + ".sum")
-		if err == nil || errors.Is(err, os.ErrNotExist) {
-			f.sums = map[string]bool{}
-			for line := range strings.Lines(string(data)) {
-				if fields := strings.Fields(line); len(fields) == 3 {
-					f.sums[fields[0]+" "+fields[1]] = true
-				}
-			}
-		}
+		f.readSums(strings.TrimSuffix(file, ".mod") + ".sum")
 		return f, errors.Join(faults...)
 	}
 	data, err := os.ReadFile(s.gowork)
@@ -86,8 +78,24 @@ func readFiles(s settings) (*files, error) {
 	for _, use := range f.work.Use {
 		dir := absolute(use.Path, filepath.Dir(s.gowork))
 		add(filepath.Join(dir, "go.mod"), dir)
+		f.readSums(filepath.Join(dir, "go.sum"))
 	}
+	f.readSums(s.gowork + ".sum")
 	return f, errors.Join(faults...)
+}
+
+// readSums reads a file of hashes. One that is not there has none.
+func (f *files) readSums(file string) {
+	data, _ := os.ReadFile(file)
+	if f.hashes == nil {
+		f.hashes = map[string][]string{}
+	}
+	for line := range strings.Lines(string(data)) {
+		if fields := strings.Fields(line); len(fields) == 3 {
+			of := fields[0] + " " + fields[1]
+			f.hashes[of] = append(f.hashes[of], fields[2])
+		}
+	}
 }
 
 func anyVersion(_, version string) (string, error) { return version, nil }

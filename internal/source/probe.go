@@ -1,8 +1,421 @@
 package source
 
-// An Answer is what an upstream said of a module.
-type Answer struct {
-	Upstream string `json:"upstream"`
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/mod/module"
+	"golang.org/x/mod/sumdb/dirhash"
+
+	"example.com/gox/internal/gateway"
+	"example.com/gox/internal/redact"
+)
+
+// ProbeOptions say how Probe asks.
+type ProbeOptions struct {
+	// Gateway is how go's requests reach the upstreams: with which credentials,
+	// certificates, proxies. Probe fills in GOPROXY.
+	Gateway gateway.Config
+	// Timeout is for one file of one upstream; 0 is 20 s.
+	Timeout time.Duration
+	// Zip compares the modules themselves too, and not only their go.mod files.
+	Zip bool
+	// All asks everybody, also for what GOPRIVATE matches, and the repositories
+	// of modules that a proxy has.
+	All bool
+	// Progress is told how many answers are there. May be nil.
+	Progress func(done, all int)
 }
 
-func (a Answer) String() string { return a.Upstream }
+// What became of asking an upstream, in Answer.Outcome.
+const (
+	Serves  = "serves"
+	Missing = "missing" // 404 or 410: go asks the next
+	Failed  = "failed"  // Answer.Error says how
+	Unasked = "not asked"
+)
+
+// An Answer is what an upstream says of a module version.
+type Answer struct {
+	Upstream string `json:"upstream"` // redacted; "direct"
+	Outcome  string `json:"outcome"`
+	Status   int    `json:"status,omitempty"` // of the file that did not come
+	Error    string `json:"error,omitempty"`  // redacted; with Unasked why not
+	Commit   string `json:"commit,omitempty"` // Origin.Hash of its .info
+	ModHash  string `json:"modHash,omitempty"`
+	ZipHash  string `json:"zipHash,omitempty"`
+}
+
+func (a Answer) String() string {
+	switch {
+	case a.Outcome == Serves && a.ZipHash != "":
+		return a.Upstream + " has it, " + a.ZipHash
+	case a.Outcome == Serves:
+		return a.Upstream + " has it, its go.mod is " + a.ModHash
+	case a.Outcome == Missing:
+		return fmt.Sprintf("%s does not have it (%d)", a.Upstream, a.Status)
+	case a.Outcome == Unasked:
+		return a.Upstream + " was not asked: " + a.Error
+	}
+	return a.Upstream + " failed: " + a.Error
+}
+
+// Probe asks the upstreams which of them would serve the modules of r that
+// come from outside, all at a time, and compares what they have: their .info and
+// .mod files, and with Zip the modules. It fills in Module.Probe, and adds alarms.
+//
+// It leaves the module cache alone, and the checksum database unasked. A module
+// that GOPRIVATE matches is asked for at the first entry only, lest its name get
+// about, and the repository of one that a proxy has is left alone; unless All.
+func (r *Report) Probe(ctx context.Context, q Query, o ProbeOptions) error {
+	o.Gateway.GOPROXY = r.settings.goproxy
+	o.Gateway.GoVersion = r.GoVersion
+	if o.Timeout == 0 {
+		o.Timeout = 20 * time.Second
+	}
+	g, err := gateway.Start(ctx, o.Gateway)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	p := &prober{q: q, r: r, o: o, slots: make(chan struct{}, 16), client: &http.Client{Transport: &http.Transport{
+		Proxy: nil, MaxIdleConnsPerHost: 16, DisableCompression: true,
+	}}}
+	defer p.client.CloseIdleConnections()
+	for _, e := range proxyEntries(g.GOPROXY()) {
+		p.urls = append(p.urls, strings.TrimSuffix(e.raw, "/"))
+	}
+	if p.dir, err = os.MkdirTemp("", "gox-source-"); err != nil {
+		return err
+	}
+	defer (&worker{temp: p.dir}).close()
+
+	var wg sync.WaitGroup
+	for i := range r.Modules {
+		if m := &r.Modules[i]; m.fromOutside() {
+			p.all++
+			wg.Go(func() { p.probe(ctx, m) })
+		}
+	}
+	wg.Wait()
+	for i := range r.Modules {
+		r.alarm(r.compare(&r.Modules[i], o)...)
+	}
+	return ctx.Err()
+}
+
+// fromOutside reports whether the content of m is or was an upstream's.
+func (m *Module) fromOutside() bool {
+	switch m.Source {
+	case ModCache, Ask, GoMod, Nowhere, Vendor:
+		return m.Content().Version != "" && (m.Replace == nil || m.Replace.Version != "")
+	}
+	return false
+}
+
+type prober struct {
+	q      Query
+	r      *Report
+	o      ProbeOptions
+	client *http.Client
+	urls   []string // the gateway's, by place in GOPROXY; "direct"
+	dir    string
+	slots  chan struct{}
+
+	mu        sync.Mutex
+	done, all int
+}
+
+// probe asks for one module.
+func (p *prober) probe(ctx context.Context, m *Module) {
+	content := m.Content()
+	entries, fault := p.r.settings.ask(content.Path)
+	if fault != "" {
+		m.Probe = []Answer{{Upstream: p.r.GoProxy, Outcome: Unasked, Error: fault}}
+		return
+	}
+	private := module.MatchPrefixPatterns(p.r.settings.goprivate, content.Path)
+	m.Probe = make([]Answer, len(entries))
+	var wg sync.WaitGroup
+	for i, e := range entries {
+		a := &m.Probe[i]
+		*a = Answer{Upstream: e.URL}
+		switch {
+		case i > 0 && private && !p.o.All:
+			a.Outcome, a.Error = Unasked, "GOPRIVATE matches it"
+		case e.raw == direct: // below
+		default:
+			wg.Go(func() { p.proxy(ctx, p.urls[e.index], content, a) })
+		}
+	}
+	wg.Wait()
+	if last := &m.Probe[len(entries)-1]; entries[len(entries)-1].raw == direct && last.Outcome == "" {
+		served := slices.ContainsFunc(m.Probe, func(a Answer) bool { return a.Outcome == Serves })
+		if served && !p.o.All {
+			last.Outcome, last.Error = Unasked, "a proxy has it"
+		} else {
+			p.repository(ctx, content, last)
+		}
+	}
+	p.mu.Lock()
+	p.done++
+	if p.o.Progress != nil {
+		p.o.Progress(p.done, p.all)
+	}
+	p.mu.Unlock()
+}
+
+// proxy asks a module proxy.
+func (p *prober) proxy(ctx context.Context, base string, m module.Version, a *Answer) {
+	path, err := module.EscapePath(m.Path)
+	version, verr := module.EscapeVersion(m.Version)
+	if err := errors.Join(err, verr); err != nil {
+		a.Outcome, a.Error = Failed, err.Error()
+		return
+	}
+	url := base + "/" + path + "/@v/" + version
+	var info struct {
+		Version string
+		Origin  *struct{ Hash string }
+	}
+	ok := p.get(ctx, url+".info", a, func(body io.Reader) error {
+		if err := json.NewDecoder(io.LimitReader(body, 1<<20)).Decode(&info); err != nil {
+			return fmt.Errorf(".info is not JSON: %w", err)
+		}
+		if info.Version != m.Version {
+			return fmt.Errorf(".info is about version %q", info.Version)
+		}
+		return nil
+	})
+	if !ok {
+		return
+	}
+	if info.Origin != nil {
+		a.Commit = info.Origin.Hash
+	}
+	ok = p.get(ctx, url+".mod", a, func(body io.Reader) error {
+		data, err := io.ReadAll(io.LimitReader(body, 16<<20)) // go's own limit
+		if err == nil {
+			a.ModHash, err = hashMod(data)
+		}
+		return err
+	})
+	if ok && p.o.Zip {
+		ok = p.get(ctx, url+".zip", a, func(body io.Reader) (err error) {
+			a.ZipHash, err = p.hashZip(body)
+			return err
+		})
+	}
+	if ok {
+		a.Outcome = Serves
+	}
+}
+
+// get fetches a file, and reports whether it came.
+func (p *prober) get(ctx context.Context, url string, a *Answer, read func(io.Reader) error) bool {
+	p.slots <- struct{}{}
+	defer func() { <-p.slots }()
+	ctx, cancel := context.WithTimeout(ctx, p.o.Timeout)
+	defer cancel()
+	fail := func(err error) bool {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = fmt.Errorf("no answer in %v", p.o.Timeout)
+		}
+		a.Outcome, a.Error = Failed, redact.Text(err.Error())
+		return false
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return fail(err)
+	}
+	res, err := p.client.Do(req)
+	if err != nil {
+		return fail(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		a.Status, a.Outcome, a.Error = res.StatusCode, Failed, res.Status
+		if res.StatusCode == http.StatusNotFound || res.StatusCode == http.StatusGone {
+			a.Outcome, a.Error = Missing, ""
+			return false
+		}
+		if text, err := io.ReadAll(io.LimitReader(res.Body, 512)); err == nil && strings.HasPrefix(res.Header.Get("Content-Type"), "text/plain") {
+			a.Error = redact.Text(firstLine(strings.TrimSpace(string(text))))
+		}
+		return false
+	}
+	if err := read(res.Body); err != nil {
+		return fail(err)
+	}
+	return true
+}
+
+// hashZip hashes a module, by way of a file.
+func (p *prober) hashZip(body io.Reader) (string, error) {
+	f, err := os.CreateTemp(p.dir, "*.zip")
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(f.Name())
+	_, err = io.Copy(f, body)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", err
+	}
+	return dirhash.HashZip(f.Name(), dirhash.Hash1)
+}
+
+// repository lets go ask the module's own repository, into a module cache that
+// is thrown away.
+func (p *prober) repository(ctx context.Context, m module.Version, a *Answer) {
+	p.slots <- struct{}{}
+	defer func() { <-p.slots }()
+	dir, err := os.MkdirTemp(p.dir, "direct-")
+	if err != nil {
+		a.Outcome, a.Error = Failed, err.Error()
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*p.o.Timeout) // the host, the tags, the commit
+	defer cancel()
+	w := &worker{q: Query{Go: p.q.Go, Dir: dir, Download: true}, s: settings{modcache: dir}}
+	w.q.Env = append(slices.Clone(p.q.Env), "GOPROXY=direct", "GOSUMDB=off", "GOWORK=off", "GOFLAGS=-modcacherw", "GO111MODULE=on",
+		"GOTOOLCHAIN=local", "GOMODCACHE="+filepath.Join(dir, "mod"), "GIT_TERMINAL_PROMPT=0")
+	args := []string{"list", "-m", "-json", "--", m.String()}
+	if p.o.Zip {
+		args = []string{"mod", "download", "-json", "--", m.String()}
+	}
+	var out strings.Builder
+	fault, err := w.run(ctx, &out, args, false)
+	var said struct {
+		Version, GoMod, GoModSum, Sum, Error string
+		Origin                               *struct{ Hash string }
+	}
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		a.Outcome, a.Error = Failed, fmt.Sprintf("no answer in %v", 3*p.o.Timeout)
+		return
+	case err == nil && fault == "":
+		err = json.Unmarshal([]byte(out.String()), &said)
+	case err == nil:
+		err = errors.New(firstLine(fault))
+	}
+	if err == nil && said.Error != "" {
+		err = errors.New(firstLine(said.Error))
+	}
+	if err != nil {
+		a.Outcome, a.Error = Failed, redact.Text(err.Error())
+		return
+	}
+	a.Outcome, a.ModHash, a.ZipHash = Serves, said.GoModSum, said.Sum
+	if data, err := os.ReadFile(said.GoMod); err == nil {
+		a.ModHash, _ = hashMod(data)
+	}
+	if said.Origin != nil {
+		a.Commit = said.Origin.Hash
+	}
+}
+
+// compare returns what is alarming about the answers for a module.
+func (r *Report) compare(m *Module, o ProbeOptions) (alarms []Alarm) {
+	if len(m.Probe) == 0 {
+		return nil
+	}
+	content := m.Content()
+	add := func(kind AlarmKind, mend, format string, args ...any) {
+		alarms = append(alarms, Alarm{kind, content.Path, content.Version, fmt.Sprintf(format, args...), mend})
+	}
+	const look = "find out which is right, and take the other out of GOPROXY"
+	missing, failed := 0, 0
+	var first *Answer // that serves
+	for i := range m.Probe {
+		a := &m.Probe[i]
+		switch a.Outcome {
+		case Missing:
+			missing++
+		case Failed:
+			if a.Upstream != direct {
+				failed++ // of a repository, go does not say in which way
+			}
+		case Serves:
+			if first == nil {
+				first = a
+				break
+			}
+			switch {
+			case first.ModHash != a.ModHash:
+				add(Differ, look, "%s and %s serve different go.mod files: %s, %s", first.Upstream, a.Upstream, first.ModHash, a.ModHash)
+			case first.ZipHash != a.ZipHash && first.ZipHash != "" && a.ZipHash != "":
+				add(Differ, look, "%s and %s serve different content: %s, %s", first.Upstream, a.Upstream, first.ZipHash, a.ZipHash)
+			case first.Commit != a.Commit && first.Commit != "" && a.Commit != "":
+				add(Differ, look, "%s and %s say that it is of different commits: %s, %s", first.Upstream, a.Upstream, first.Commit, a.Commit)
+			}
+		}
+	}
+	if module.MatchPrefixPatterns(r.settings.goprivate, content.Path) {
+		alarms = append(alarms, r.strayed(m)...)
+	}
+	if first == nil && failed == 0 && missing+1 >= len(m.Probe) && !slices.ContainsFunc(m.Probe, func(a Answer) bool { return a.Outcome == Unasked }) &&
+		(m.Source == ModCache || m.Source == Vendor) {
+		why := ""
+		if last := m.Probe[len(m.Probe)-1]; last.Outcome == Failed {
+			why = " (" + last.Error + ")"
+		}
+		add(Unserved, "keep a copy: the module cache's cache/download can be a file:// entry of GOPROXY", "it is here, and no source of GOPROXY has it any more%s", why)
+	}
+	for _, sum := range []struct {
+		suffix, what string
+		of           func(Answer) string
+	}{
+		{"/go.mod", "its go.mod", func(a Answer) string { return a.ModHash }},
+		{"", "its content", func(a Answer) string { return a.ZipHash }},
+	} {
+		known := r.files.hashes[content.Path+" "+content.Version+sum.suffix]
+		var got []string
+		match := false
+		for _, a := range m.Probe {
+			if hash := sum.of(a); a.Outcome == Serves && hash != "" {
+				got = append(got, hash)
+				match = match || slices.Contains(known, hash)
+			}
+		}
+		if len(known) > 0 && len(got) > 0 && !match {
+			add(SumUnknown, "go.sum was written from other content: find out which is right before you go mod tidy", "go.sum says that %s is %s, and the sources have %s",
+				sum.what, strings.Join(known, ", "), strings.Join(slices.Compact(got), ", "))
+		}
+	}
+	return alarms
+}
+
+// strayed returns what is alarming about the answers for a module that
+// GOPRIVATE matches.
+func (r *Report) strayed(m *Module) (alarms []Alarm) {
+	content := m.Content()
+	entries, _ := r.settings.ask(content.Path)
+	for i, a := range m.Probe {
+		if i == 0 || a.Upstream == direct || r.settings.meant(content.Path, a.Upstream) {
+			continue
+		}
+		before := m.Probe[i-1]
+		moves := before.Outcome == Missing || before.Outcome == Failed && entries[i-1].Always
+		switch {
+		case a.Outcome == Serves:
+			alarms = append(alarms, Alarm{Confusion, content.Path, content.Version,
+				fmt.Sprintf("GOPRIVATE matches it, and %s has one too, which go takes where %s does not answer for it", a.Upstream, m.Probe[0].Upstream),
+				"keep it from there: goprivate without gonoproxy, or one proxy of your own alone"})
+		case moves:
+			alarms = append(alarms, Alarm{Leak, content.Path, content.Version,
+				fmt.Sprintf("GOPRIVATE matches it, %s does not serve it, and so go asks %s for it", before.Upstream, a.Upstream),
+				"keep it from there: goprivate without gonoproxy, or one proxy of your own alone"})
+		}
+	}
+	return alarms
+}

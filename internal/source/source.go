@@ -78,6 +78,9 @@ type Query struct {
 	// fill, are the settings of those sources, NAME=value each.
 	Isolated []string
 
+	// Graph asks for Report.Edges.
+	Graph bool
+
 	// Records are files of records, as package gateway writes them.
 	Records []string
 }
@@ -93,6 +96,10 @@ type Report struct {
 	GoProxy   string `json:"goProxy"` // redacted
 
 	Modules []Module `json:"modules"`
+
+	// Edges are pairs of paths of Modules, of which the first, at its selected
+	// version, requires the second.
+	Edges [][2]string `json:"edges,omitempty"`
 
 	// Fault is what go says where it refuses to build anything here.
 	Fault string `json:"fault,omitempty"`
@@ -215,6 +222,11 @@ func List(ctx context.Context, q Query) (*Report, error) {
 	defer w.close()
 	if err := w.list(ctx); err != nil {
 		return nil, err
+	}
+	if q.Graph {
+		if err := w.graph(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if err := w.choose(ctx); err != nil {
 		return nil, err
@@ -552,7 +564,7 @@ func (r *Report) fromOutside(m *Module) {
 	var fault string
 	content := m.Content()
 	m.Ask, fault = r.settings.ask(content.Path)
-	if r.GoWork == "" && r.settings.mod != "mod" && !r.files.sums[content.Path+" "+content.Version] {
+	if r.GoWork == "" && r.settings.mod != "mod" && r.files.hashes != nil && len(r.files.hashes[content.Path+" "+content.Version]) == 0 {
 		m.Source, m.Rules = GoMod, append(m.Rules, rules("missing-gosum")...)
 		m.Note = "go.sum has no hash of the module itself, so that go refuses to build packages of it"
 		return
@@ -621,6 +633,8 @@ func (w *worker) choose(ctx context.Context) error {
 		chosen = append(chosen, std...)
 	}
 	w.r.Modules = chosen
+	left := w.r.paths()
+	w.r.Edges = slices.DeleteFunc(w.r.Edges, func(e [2]string) bool { return !slices.Contains(left, e[0]) || !slices.Contains(left, e[1]) })
 	return nil
 }
 
@@ -696,4 +710,40 @@ func (r *Report) paths() []string {
 		paths = append(paths, m.Path)
 	}
 	return paths
+}
+
+// graph fills in the edges. In vendor mode go knows none.
+func (w *worker) graph(ctx context.Context) error {
+	if w.r.VendorDir != "" || w.r.Fault != "" {
+		w.r.Notes = append(w.r.Notes, "go tells no graph of modules here")
+		return nil
+	}
+	if err := w.prepare(); err != nil {
+		return err
+	}
+	var stdout bytes.Buffer
+	fault, err := w.run(ctx, &stdout, []string{"mod", "graph"}, true)
+	if err != nil {
+		return err
+	}
+	if fault != "" {
+		w.r.Notes = append(w.r.Notes, "go tells no graph of modules here: "+fault)
+		return nil
+	}
+	nodes := map[string]string{} // paths, by path and version
+	paths := map[string]bool{}
+	for _, m := range w.r.Modules {
+		nodes[strings.TrimSuffix(m.Path+"@"+m.Version, "@")], paths[m.Path] = m.Path, true
+	}
+	seen := map[[2]string]bool{}
+	for line := range strings.Lines(stdout.String()) {
+		from, to, ok := strings.Cut(strings.TrimSpace(line), " ")
+		path, _, _ := strings.Cut(to, "@")
+		edge := [2]string{nodes[from], path}
+		if ok && edge[0] != "" && paths[path] && edge[0] != path && !seen[edge] {
+			seen[edge] = true
+			w.r.Edges = append(w.r.Edges, edge)
+		}
+	}
+	return nil
 }

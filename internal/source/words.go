@@ -34,6 +34,19 @@ func (m *Module) Words() string {
 	return "unknown: " + m.Note
 }
 
+// Answers says in few words what the upstreams said.
+func (m *Module) Answers() string {
+	var all []string
+	for _, a := range m.Probe {
+		word := a.Outcome
+		if a.Status != 0 {
+			word = fmt.Sprint(a.Status)
+		}
+		all = append(all, a.Upstream+" "+word)
+	}
+	return strings.Join(all, ", ")
+}
+
 // Walk says in which order entries are asked.
 func Walk(entries []Entry) string {
 	var b strings.Builder
