@@ -40,11 +40,7 @@ func openGateway(ctx context.Context, r *wrap.Run, pl *wrap.Plan, also func(gate
 	}
 	record := also
 	if relay := pl.Profile.Relay(r.Home); relay != nil {
-		c.Policy = gateway.Policy{
-			Retry: relay.Retry, Breaker: relay.Breaker,
-			Connect: relay.Connect, TLS: relay.TLS, FirstByte: relay.FirstByte, Idle: relay.Idle,
-			Hosts: relay.Hosts, Resolver: relay.Resolver, CAFile: relay.CAFile,
-		}
+		c.Policy = policy(relay)
 		if relay.Record != "" {
 			log, once := gateway.Log{Path: relay.Record}, new(sync.Once)
 			record = func(rec gateway.Record) {
@@ -66,4 +62,13 @@ func openGateway(ctx context.Context, r *wrap.Run, pl *wrap.Plan, also func(gate
 		pl.Env.Add(profiles.Setting{Name: "GOPROXY", Value: g.GOPROXY(), Origin: profiles.Origin{Layer: profiles.Flag, Key: "gox's gateway"}})
 	}
 	return g, nil
+}
+
+// policy is what a profile asks of the gateway.
+func policy(r *profiles.Relay) gateway.Policy {
+	return gateway.Policy{
+		Retry: r.Retry, Breaker: r.Breaker,
+		Connect: r.Connect, TLS: r.TLS, FirstByte: r.FirstByte, Idle: r.Idle,
+		Hosts: r.Hosts, Resolver: r.Resolver, CAFile: r.CAFile,
+	}
 }

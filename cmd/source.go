@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,9 +11,11 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"example.com/gox/internal/gateway"
 	"example.com/gox/internal/gocmd"
 	"example.com/gox/internal/source"
 	"example.com/gox/internal/wrap"
@@ -30,12 +33,27 @@ with the line that decides. Where nothing proves the answer it is "unknown".
 Asking downloads nothing and changes nothing. Where go.mod files are missing the
 list may be incomplete; --download lets go fetch them.
 
+--probe asks the upstreams which of them would serve the modules, and whether they
+agree on go.mod, with --zip on the content; what GOPRIVATE matches is asked for
+at the first of them only. What is alarming ends in exit code 1: upstreams
+that disagree, private paths that went to others, modules that nobody serves any
+more, hashes in go.sum that no upstream's content has.
+
    gox -p office source
    gox source --why golang.org/x/net
-   gox source --json ./... | jq '.modules[] | select(.source == "ask")'`,
+   gox -p office source --probe --html sources.html
+   gox -p office source --diff home
+   gox source --dot | dot -Tsvg > modules.svg`,
 		Flags: []cli.Flag{
 			jsonFlag(),
 			boolFlag("why", "explain in sentences, with the rule and the claim that proves it"),
+			boolFlag("probe", "ask the upstreams who would serve each module"),
+			boolFlag("zip", "with --probe, compare the modules themselves too, which downloads them from everybody"),
+			boolFlag("all", "with --probe, ask everybody, also for private modules, and their repositories"),
+			&cli.DurationFlag{Name: "timeout", Usage: "with --probe, give up on a file after this `TIME`", Value: 20 * time.Second},
+			&cli.StringFlag{Name: "diff", Usage: "tell what differs under `PROFILE`: from elsewhere, in another version"},
+			&cli.StringFlag{Name: "html", Usage: "write a page to `FILE` besides"},
+			boolFlag("dot", "print the graph of modules for graphviz, coloured by source"),
 			boolFlag("download", "let go download the go.mod files that the build list needs"),
 			&cli.StringSliceFlag{Name: "records", Usage: "take proof from this `FILE` of records, besides the profile's own; repeatable"},
 		},
@@ -53,11 +71,70 @@ func (g *gox) source(c *cli.Context) error {
 	}
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	switch {
+	case !c.Bool("probe") && (c.Bool("zip") || c.Bool("all") || c.IsSet("timeout")):
+		return usagef("source: --zip, --all and --timeout are about --probe\n\tgox source --probe --zip")
+	case c.IsSet("diff") && (c.Bool("probe") || c.Bool("dot") || c.IsSet("html") || c.Bool("why")):
+		return usagef("source: --diff tells what differs and nothing else\n\tgox source --diff %s", c.String("diff"))
+	case c.Bool("json") && (c.Bool("dot") || c.Bool("why")) || c.Bool("dot") && c.Bool("why"):
+		return usagef("source: of --json, --dot and --why only one can be printed\n\tgox source --json")
+	case c.Duration("timeout") <= 0:
+		return usagef("source --timeout %v: it takes some time\n\tgox source --probe --timeout 20s", c.Duration("timeout"))
+	}
 	report, err := g.listSources(ctx, c, g.Run, args)
 	if err != nil {
 		return err
 	}
+	if c.IsSet("diff") {
+		return g.diffSources(ctx, c, report, args)
+	}
+	if c.IsSet("html") {
+		if err := g.writeSources(wrap.Absolute(c.String("html"), g.Dir), report); err != nil {
+			return err
+		}
+	}
 	return g.showSources(c, report)
+}
+
+// diffSources tells what differs under another profile.
+func (g *gox) diffSources(ctx context.Context, c *cli.Context, before *source.Report, args []string) error {
+	other := *g.Run
+	other.Opts.Profiles = []string{c.String("diff")}
+	after, err := g.listSources(ctx, c, &other, args)
+	if err != nil {
+		return err
+	}
+	differences := source.Diff(before, after)
+	if c.Bool("json") {
+		return g.printJSON(append([]source.Difference{}, differences...))
+	}
+	for _, r := range []*source.Report{before, after} {
+		if why := cmp.Or(r.Fault, r.Incomplete); why != "" {
+			g.Report(fmt.Errorf("not all of it is known, for go says:\n%s", indent(why)), 0)
+		}
+	}
+	for _, d := range differences {
+		from, to := d.Words()
+		fmt.Fprintf(g.Stdout, "%s\n\t- %s\n\t+ %s\n", wrap.Spell(d.Path, ""), g.placed(from), g.placed(to))
+	}
+	if len(differences) == 0 {
+		fmt.Fprintln(g.Stderr, "gox: no module comes from elsewhere")
+	}
+	return nil
+}
+
+// writeSources writes the page, whole or not at all.
+func (g *gox) writeSources(file string, r *source.Report) error {
+	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".tmp-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	err = errors.Join(r.WriteHTML(f), f.Chmod(0o644), f.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), file)
 }
 
 // listSources lists under the profile of run.
@@ -75,7 +152,7 @@ func (g *gox) listSources(ctx context.Context, c *cli.Context, run *wrap.Run, ar
 	}
 	q := source.Query{
 		Go: pl.Go.Path, Dir: run.Dir, Env: pl.Env.Environ(),
-		Arguments: args, Download: c.Bool("download"),
+		Arguments: args, Download: c.Bool("download"), Graph: c.Bool("dot"),
 	}
 	own := !pl.Pinned && (pl.Cache.Mode == profiles.Isolated || pl.Cache.Mode == profiles.Fresh)
 	if own && q.Download {
@@ -99,7 +176,21 @@ func (g *gox) listSources(ctx context.Context, c *cli.Context, run *wrap.Run, ar
 	if errors.As(err, &noModule) {
 		return nil, usage(err)
 	}
-	return report, err
+	if err != nil || !c.Bool("probe") {
+		return report, err
+	}
+	o := source.ProbeOptions{
+		Gateway: gateway.Config{Environ: q.Env, Dir: q.Dir, Profile: pl.Profile.Name, GOAUTH: pl.Env.Value("GOAUTH")},
+		Timeout: c.Duration("timeout"), Zip: c.Bool("zip"), All: c.Bool("all"),
+	}
+	if relay := pl.Profile.Relay(run.Home); relay != nil {
+		o.Gateway.Policy = policy(relay)
+	}
+	if g.Interactive() {
+		o.Progress = func(done, all int) { fmt.Fprintf(g.Stderr, "\r\x1b[Kasked for %d of %d modules", done, all) }
+		defer fmt.Fprint(g.Stderr, "\r\x1b[K")
+	}
+	return report, report.Probe(ctx, q, o)
 }
 
 // otherCaches are the module caches besides the plan's: go's own, and those
@@ -120,6 +211,10 @@ func (g *gox) showSources(c *cli.Context, r *source.Report) error {
 	switch {
 	case c.Bool("json"):
 		if err := g.printJSON(r); err != nil {
+			return err
+		}
+	case c.Bool("dot"):
+		if err := r.WriteDOT(g.Stdout); err != nil {
 			return err
 		}
 	case c.Bool("why"):
@@ -185,7 +280,7 @@ func (g *gox) sourceRow(m *source.Module) []string {
 	if len(over) > 0 {
 		evidence += ", over " + strings.Join(over, ", ")
 	}
-	return []string{name, version, g.placed(m.Words()), evidence}
+	return []string{name, version, g.placed(m.Words()), evidence, m.Answers()}
 }
 
 // shortPath writes a path below the caller's directory relative to it, and one
