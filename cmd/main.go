@@ -56,6 +56,7 @@ func (g *gox) app() *cli.App {
 			g.cacheCommand(),
 			g.scriptCommand(),
 			g.sourceCommand(),
+			g.traceCommand(),
 			g.sandboxCommand(),
 			g.helpCommand(),
 		},

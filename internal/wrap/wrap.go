@@ -101,7 +101,7 @@ func (p *Process) Become(name string) int {
 // go's.
 func IsVerb(word string) bool {
 	switch word {
-	case "profile", "explain", "toolchain", "cache", "script", "source", "sandbox", "help":
+	case "profile", "explain", "toolchain", "cache", "script", "source", "trace", "sandbox", "help":
 		return true
 	}
 	return false
