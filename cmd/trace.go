@@ -197,7 +197,9 @@ func (g *gox) traceGit(pl *wrap.Plan) string {
 		return ""
 	}
 	f.Close()
-	pl.Env.Add(profiles.Setting{Name: trace.GitVariable, Value: f.Name(), Origin: profiles.Origin{Layer: profiles.Flag, Key: "gox trace"}})
+	origin := profiles.Origin{Layer: profiles.Flag, Key: "gox trace"}
+	pl.Env.Add(profiles.Setting{Name: trace.GitVariable, Value: f.Name(), Origin: origin})
+	pl.Env.Add(profiles.Setting{Name: trace.GitNames, Value: trace.GitDirectories, Origin: origin})
 	return f.Name()
 }
 

@@ -16,6 +16,13 @@ import (
 // a file, as JSON: Documentation/technical/api-trace2.
 const GitVariable = "GIT_TRACE2_EVENT"
 
+// GitNames is the variable that names others whose values git writes down as
+// well, and GitDirectories its value: go says there where git works.
+const (
+	GitNames       = "GIT_TRACE2_ENV_VARS"
+	GitDirectories = "GIT_DIR,PWD"
+)
+
 // A Git is one command of git's that go ran.
 type Git struct {
 	Time       time.Time `json:"time"`
@@ -36,12 +43,11 @@ func (r *Report) ReadGit(path string) error {
 	var order []*Git
 	for line := range bytes.Lines(data) {
 		var e struct {
-			Event, SID, Worktree string
-			Time                 time.Time
-			Argv                 []string
-			TAbs                 float64 `json:"t_abs"`
-			Code                 int
-			Repo                 int
+			Event, SID, Param, Value string
+			Time                     time.Time
+			Argv                     []string
+			TAbs                     float64 `json:"t_abs"`
+			Code                     int
 		}
 		// Other commands of git's that git itself runs have a "/" in their id.
 		if json.Unmarshal(line, &e) != nil || strings.Contains(e.SID, "/") {
@@ -57,8 +63,10 @@ func (r *Report) ReadGit(path string) error {
 			commands[e.SID] = c
 			order = append(order, c)
 		case c == nil:
-		case e.Event == "def_repo":
-			c.Repository = repository(e.Worktree)
+		case e.Event == "def_param" && (e.Param == "PWD" && c.Repository == "" || e.Param == "GIT_DIR"):
+			if address := repository(e.Value); address != "" {
+				c.Repository = address
+			}
 		case e.Event == "exit":
 			c.ExitCode, c.Millis = e.Code, e.TAbs*1000
 		}
@@ -78,18 +86,24 @@ func (r *Report) ReadGit(path string) error {
 }
 
 // repository returns the address of the repository in a directory of
-// GOMODCACHE/cache/vcs, where go notes it in DIR.info as "git3:ADDRESS".
+// GOMODCACHE/cache/vcs, where go notes it in DIR.info as "git3:ADDRESS", and ""
+// for any other directory.
 func repository(dir string) string {
 	if dir == "" {
 		return ""
 	}
 	data, err := os.ReadFile(filepath.Clean(dir) + ".info")
 	if err != nil {
-		return dir
+		return ""
 	}
-	_, address, ok := strings.Cut(strings.TrimSpace(string(data)), ":")
-	if !ok {
-		return dir
-	}
+	_, address, _ := strings.Cut(strings.TrimSpace(string(data)), ":")
 	return redact.Text(address)
+}
+
+// Remote reports whether the command asks the repository, and does not only
+// look at the copy that is here.
+func (g *Git) Remote() bool {
+	return slices.ContainsFunc(g.Args, func(arg string) bool {
+		return arg == "fetch" || arg == "ls-remote" || arg == "clone"
+	})
 }

@@ -39,12 +39,7 @@ type part struct {
 func (r *Report) WriteHTML(w io.Writer) error {
 	t, err := template.New("page").Funcs(template.FuncMap{
 		"size": Size, "seconds": seconds, "join": strings.Join,
-		"status": func(n int) string {
-			if n == 0 {
-				return ""
-			}
-			return strconv.Itoa(n)
-		},
+		"before": func(m Module) string { return m.before() },
 		"name": func(m Module) string {
 			if m.Version == "" {
 				return m.Path
@@ -127,10 +122,14 @@ func (r *Report) bars() []bar {
 			tried += try.Millis
 		}
 		tried = min(tried, max(0, rest))
+		last := "body"
+		if b.Class == "failed" {
+			last = "lost"
+		}
 		for _, phase := range []struct {
 			class string
 			took  float64
-		}{{"tried", tried}, {"dns", p.DNS}, {"connect", p.Connect}, {"tls", p.TLS}, {"wait", p.FirstByte}, {"body", max(0, rest-tried)}} {
+		}{{"tried", tried}, {"dns", p.DNS}, {"connect", p.Connect}, {"tls", p.TLS}, {"wait", p.FirstByte}, {last, max(0, rest-tried)}} {
 			if phase.took > 0 {
 				b.Parts = append(b.Parts, part{phase.class, percent(phase.took, r.Millis)})
 			}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"example.com/gox/internal/gateway"
 )
 
 // WriteText writes the report for people: what was asked for, module by module,
@@ -14,8 +16,11 @@ func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "gox trace: go %s: exit code %d after %s\n", strings.Join(r.Command, " "), r.ExitCode, seconds(r.Millis))
 	rows := [][]string{}
+	graph := 0
 	for _, m := range r.Modules {
-		if row := m.row(); row != nil {
+		if m.Source == Proxy && m.Version != "" && !slices.Contains(m.Files, gateway.Zip) {
+			graph++
+		} else if row := m.row(); row != nil {
 			rows = append(rows, row)
 		}
 	}
@@ -38,19 +43,30 @@ func (r *Report) WriteText(w io.Writer) error {
 		}
 		columns(&b, rows)
 	}
+	local := 0
 	for i, g := range r.Git {
 		if i == 0 {
 			b.WriteString("\n")
 		}
+		if !g.Remote() {
+			local++
+			continue
+		}
 		args := slices.Clone(g.Args)
-		if len(args) > 0 && strings.HasSuffix(args[0], "git") {
+		if strings.HasSuffix(args[0], "git") {
 			args[0] = "git"
 		}
 		fmt.Fprintf(&b, "%s: exit code %d, %s%s\n", strings.Join(args, " "), g.ExitCode, seconds(g.Millis), within(g))
 	}
+	if local > 0 {
+		fmt.Fprintf(&b, "%d git commands besides that ask nobody\n", local)
+	}
 	b.WriteString("\n")
 	if len(r.Records) == 0 {
 		b.WriteString("no proxy was asked for anything\n")
+	}
+	if graph > 0 {
+		fmt.Fprintf(&b, "%d modules of which only go.mod or .info was asked for, to choose versions\n", graph)
 	}
 	for _, line := range r.numbers() {
 		b.WriteString(line + "\n")
@@ -127,7 +143,7 @@ func (r *Report) numbers() []string {
 			all = append(all, fmt.Sprintf("%d %s %s", n, noun, text))
 		}
 	}
-	say(Proxy, "from proxies in this run")
+	say(Proxy, "from proxies in this run, in whole or in part")
 	say(Direct, "from repositories in this run")
 	say(NotFound, "not found")
 	say(Cache, "of go.mod in the module cache already")
@@ -141,7 +157,7 @@ func (r *Report) numbers() []string {
 }
 
 func within(g Git) string {
-	if g.Repository == "" {
+	if g.Repository == "" || slices.Contains(g.Args, g.Repository) {
 		return ""
 	}
 	return ", " + g.Repository
