@@ -183,21 +183,12 @@ func (g *gox) cacheRemove(c *cli.Context) error {
 	if err := g.CheckCacheDir(); err != nil {
 		return err
 	}
-	var failed []error
-	removed := []string{}
-	for _, key := range keys {
+	return g.removeEach(c, keys, func(key string) error {
 		if err := g.Modcaches().Remove(key); err != nil {
-			failed = append(failed, g.unknownCache(c, key, err))
-			continue
+			return g.unknownCache(c, key, err)
 		}
-		removed = append(removed, key)
-	}
-	if c.Bool("json") {
-		if err := g.printJSON(removed); err != nil {
-			return err
-		}
-	}
-	return errors.Join(failed...)
+		return nil
+	})
 }
 
 // unknownCache adds the nearest name to the error of a key that is not there.

@@ -2,9 +2,12 @@ package cmd
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/urfave/cli/v2"
 
 	"example.com/gox/internal/wrap"
 	"example.com/gox/profiles"
@@ -60,4 +63,24 @@ type origin struct {
 
 func originOf(o profiles.Origin) origin {
 	return origin{o.Layer.String(), o.Pos.File, o.Pos.Line, o.Profile, o.Key}
+}
+
+// removeEach removes what names say, as far as that goes, and with --json tells
+// what is gone.
+func (g *gox) removeEach(c *cli.Context, names []string, remove func(name string) error) error {
+	var failed []error
+	removed := []string{}
+	for _, name := range names {
+		if err := remove(name); err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		removed = append(removed, name)
+	}
+	if c.Bool("json") {
+		if err := g.printJSON(removed); err != nil {
+			return err
+		}
+	}
+	return errors.Join(failed...)
 }

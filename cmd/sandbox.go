@@ -417,26 +417,14 @@ func (g *gox) sandboxRemove(c *cli.Context) error {
 	if err := g.CheckCacheDir(); err != nil {
 		return err
 	}
-	var failed []error
 	for _, name := range names {
 		if err := sandbox.CheckName(name); err != nil {
 			return &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 		}
 	}
-	removed := []string{}
-	for _, name := range names {
-		if err := sandbox.Remove(sandbox.Config{Name: name, Cache: g.CacheDir, Environ: g.Environ}); err != nil {
-			failed = append(failed, err)
-			continue
-		}
-		removed = append(removed, name)
-	}
-	if c.Bool("json") {
-		if err := g.printJSON(removed); err != nil {
-			return err
-		}
-	}
-	return errors.Join(failed...)
+	return g.removeEach(c, names, func(name string) error {
+		return sandbox.Remove(sandbox.Config{Name: name, Cache: g.CacheDir, Environ: g.Environ})
+	})
 }
 
 func (g *gox) sandboxDiff(c *cli.Context) error {

@@ -257,21 +257,7 @@ func (g *gox) toolchainRemove(c *cli.Context) error {
 			return &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 		}
 	}
-	var failed []error
-	removed := []string{}
-	for _, version := range versions {
-		if err := store.Remove(version); err != nil {
-			failed = append(failed, err)
-			continue
-		}
-		removed = append(removed, version)
-	}
-	if c.Bool("json") {
-		if err := g.printJSON(removed); err != nil {
-			return err
-		}
-	}
-	return errors.Join(failed...)
+	return g.removeEach(c, versions, store.Remove)
 }
 
 func (g *gox) toolchainPath(c *cli.Context) error {

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 
@@ -23,7 +22,7 @@ const lockSuffix = ".lock"
 type Fresh struct {
 	dir  string
 	mu   sync.Mutex
-	lock *os.File // nil once closed
+	lock *owned.Lock // nil once closed
 }
 
 // Fresh makes a new, empty cache; info is kept in its marker as Use keeps it.
@@ -48,20 +47,20 @@ func (s Store) Fresh(info map[string]string) (*Fresh, error) {
 	}
 	for {
 		id := fmt.Sprintf("%016x", rand.Uint64())
-		lock, err := acquire(s.fresh(id)+lockSuffix, os.O_CREATE|os.O_EXCL)
-		if errors.Is(err, errHeld) || errors.Is(err, fs.ErrExist) {
+		lock, err := owned.OpenLock(s.fresh(id)+lockSuffix, os.O_CREATE|os.O_EXCL, false)
+		if errors.Is(err, owned.ErrHeld) || errors.Is(err, fs.ErrExist) {
 			continue // a sweeper was between our open and our lock
 		}
 		if err != nil {
 			return nil, owned.Mend(parent, err)
 		}
 		f := &Fresh{dir: s.fresh(id), lock: lock}
-		if err := inherit(lock); err != nil {
-			drop(lock)
+		if err := lock.Inherit(); err != nil {
+			lock.Drop()
 			return nil, owned.Mend(parent, err)
 		}
 		if err := owned.Make(f.dir, freshMarker(id, info)); err != nil {
-			drop(lock)
+			lock.Drop()
 			return nil, err
 		}
 		return f, nil
@@ -83,7 +82,7 @@ func (f *Fresh) Close() error {
 	if err := reclaim(f.dir, freshMarker(filepath.Base(f.dir), nil)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	err := drop(f.lock)
+	err := f.lock.Drop()
 	f.lock = nil
 	return err
 }
@@ -119,7 +118,7 @@ func (s Store) sweepFresh() error {
 	ids, err := s.freshIDs()
 	errs := []error{err}
 	for _, id := range ids {
-		if err := s.removeFresh(id); !errors.Is(err, errHeld) && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.removeFresh(id); !errors.Is(err, owned.ErrHeld) && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}
@@ -127,20 +126,20 @@ func (s Store) sweepFresh() error {
 	return errors.Join(errs...)
 }
 
-// removeFresh removes the fresh cache id. errors.Is(err, errHeld) holds where
+// removeFresh removes the fresh cache id. errors.Is(err, owned.ErrHeld) holds where
 // it is in use, fs.ErrNotExist where there is nothing but perhaps a lock file,
 // which is removed too.
 func (s Store) removeFresh(id string) error {
-	lock, err := acquire(s.fresh(id)+lockSuffix, os.O_CREATE)
+	lock, err := owned.OpenLock(s.fresh(id)+lockSuffix, os.O_CREATE, false)
 	if err != nil {
 		return err
 	}
-	return errors.Join(reclaim(s.fresh(id), freshMarker(id, nil)), drop(lock))
+	return errors.Join(reclaim(s.fresh(id), freshMarker(id, nil)), lock.Drop())
 }
 
 // inUse reports whether some process holds the lock of the fresh cache id.
 func (s Store) inUse(id string) bool {
-	lock, err := acquire(s.fresh(id)+lockSuffix, 0)
+	lock, err := owned.OpenLock(s.fresh(id)+lockSuffix, 0, false)
 	if err == nil {
 		lock.Close()
 		return false
@@ -149,49 +148,3 @@ func (s Store) inUse(id string) bool {
 }
 
 func (s Store) fresh(id string) string { return filepath.Join(s.Root, "fresh", id) }
-
-var errHeld = errors.New("in use by a running command")
-
-// acquire opens the lock file and locks it without waiting. errors.Is(err,
-// errHeld) holds where another has it, or had it and removed the file.
-func acquire(path string, flag int) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|flag, 0o666)
-	if err != nil {
-		return nil, err
-	}
-	if err := tryLock(f); err != nil {
-		f.Close()
-		return nil, err
-	}
-	// Between open and lock, the file may have been removed by its holder.
-	mine, err := f.Stat()
-	if err == nil {
-		var now fs.FileInfo
-		if now, err = os.Lstat(path); errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(mine, now) {
-			err = errHeld
-		}
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-// drop removes the lock file and releases the lock, in the order in which
-// nobody can lock a file that is about to go. Windows does not remove an open
-// file; there, somebody else who opens it in between keeps it from going.
-func drop(lock *os.File) error {
-	var err error
-	if runtime.GOOS == "windows" {
-		lock.Close()
-		os.Remove(lock.Name())
-	} else {
-		err = os.Remove(lock.Name())
-		lock.Close()
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}

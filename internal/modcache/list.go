@@ -186,7 +186,7 @@ func (s Store) Remove(key string) error {
 	if _, err := os.Lstat(s.fresh(key)); err != nil {
 		return fmt.Errorf("module cache %q: %w", key, fs.ErrNotExist)
 	}
-	if err := s.removeFresh(key); errors.Is(err, errHeld) {
+	if err := s.removeFresh(key); errors.Is(err, owned.ErrHeld) {
 		return fmt.Errorf("%s: not removed: %w", s.fresh(key), err)
 	} else {
 		return err
@@ -244,7 +244,7 @@ func (s Store) Prune(ctx context.Context, opts PruneOptions) (removed []Entry, e
 		switch {
 		case err == nil:
 			removed = append(removed, e)
-		case errors.Is(err, errHeld), errors.Is(err, fs.ErrNotExist): // somebody else's now
+		case errors.Is(err, owned.ErrHeld), errors.Is(err, fs.ErrNotExist): // somebody else's now
 		default:
 			errs = append(errs, err)
 		}

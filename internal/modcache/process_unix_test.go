@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"example.com/gox/internal/owned"
 )
 
 // The test binary is also the processes that share a store: those that the
@@ -310,7 +312,7 @@ func TestFreshOutlivesItsOwner(t *testing.T) {
 			cmd.Process.Kill()
 			cmd.Process.Wait() // and not cmd.Wait, which would close the pipes
 
-			if err := sweep(s); how == "Remove" && !errors.Is(err, errHeld) || how != "Remove" && err != nil {
+			if err := sweep(s); how == "Remove" && !errors.Is(err, owned.ErrHeld) || how != "Remove" && err != nil {
 				t.Errorf("while go runs: %v", err)
 			}
 			if _, err := os.Stat(dir); err != nil {
@@ -335,27 +337,6 @@ func TestFreshOutlivesItsOwner(t *testing.T) {
 				t.Errorf("left: %s", got)
 			}
 		})
-	}
-}
-
-// Only the lock of a run is handed down, not one taken to look or to sweep.
-func TestInherit(t *testing.T) {
-	s := Store{Root: t.TempDir()}
-	f := fresh(t, s)
-	probe, err := acquire(s.fresh("probe"), os.O_CREATE)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer probe.Close()
-	for _, test := range []struct {
-		name string
-		file *os.File
-		want int
-	}{{"the run's", f.lock, 0}, {"a probe's", probe, unix.FD_CLOEXEC}} {
-		flags, err := unix.FcntlInt(test.file.Fd(), unix.F_GETFD, 0)
-		if err != nil || flags != test.want {
-			t.Errorf("%s lock: descriptor flags %#x, %v; want %#x", test.name, flags, err, test.want)
-		}
 	}
 }
 

@@ -254,7 +254,7 @@ func (s Store) removeVerified() error {
 		return owned.Mend(s.verified(""), err)
 	}
 	if !locked {
-		return fmt.Errorf("%s: not removed: %w", s.verified(""), errHeld)
+		return fmt.Errorf("%s: not removed: %w", s.verified(""), owned.ErrHeld)
 	}
 	defer lock.Close()
 	users, err := s.users()
