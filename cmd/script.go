@@ -112,7 +112,7 @@ func (g *gox) script(c *cli.Context) (err error) {
 			continue
 		}
 		report.Versions = append(report.Versions, r.Version)
-		r.GOCACHE = g.buildCache(ctx, r.Go)
+		r.GOCACHE, r.Downloads = g.caches(ctx, r.Go)
 		suite.Runners = append(suite.Runners, &r)
 	}
 	v := &scriptView{gox: g, json: c.Bool("json"), verbose: c.Bool("v"), all: len(scripts) * len(suite.Runners), began: time.Now(), told: map[string]string{}}
@@ -336,14 +336,22 @@ func (g *gox) gosUnderTest(ctx context.Context, spec string) ([]gocmd.Go, []test
 	return gos, missing, nil
 }
 
-// buildCache returns the user's build cache, "" where there is none: what is
-// in it depends on nothing but what was built.
-func (g *gox) buildCache(ctx context.Context, goPath string) string {
-	env, err := gocmd.EnvJSON(ctx, goPath, g.Dir, append(slices.Clone(g.Environ), "GOTOOLCHAIN=local", "GOFLAGS="), "GOCACHE")
-	if err != nil || !filepath.IsAbs(env["GOCACHE"]) {
-		return ""
+// caches returns the user's build cache, which all scripts may share, because
+// what is in it depends on nothing but what was built, and the directory of what
+// the user's module cache has downloaded. Each is "" where there is none.
+func (g *gox) caches(ctx context.Context, goPath string) (build, downloads string) {
+	env, err := gocmd.EnvJSON(ctx, goPath, g.Dir, append(slices.Clone(g.Environ), "GOTOOLCHAIN=local", "GOFLAGS="), "GOCACHE", "GOMODCACHE")
+	if err != nil {
+		return "", ""
 	}
-	return env["GOCACHE"]
+	if filepath.IsAbs(env["GOCACHE"]) {
+		build = env["GOCACHE"]
+	}
+	downloads = filepath.Join(env["GOMODCACHE"], "cache", "download")
+	if info, err := os.Stat(downloads); err != nil || !info.IsDir() {
+		downloads = ""
+	}
+	return build, downloads
 }
 
 // scriptDir returns a directory for the work directories, and what removes it.

@@ -49,7 +49,7 @@ var commandTable = []command{
 	{"exit", "CODE|never=DURATION PROGRAM [ARG…]", "run a program, which exits with this code, or still runs after that time and is killed then", false, (*play).exit},
 	{"fault", "[-times N] [-body TEXT] [-header 'K: V'] SERVER [PATTERN] EFFECT", "make a server misbehave where PATTERN matches the URL; the last fault that matches counts", false, (*play).fault},
 	{"gosum", "SERVER… [FILE]", "add the hashes of all modules that these servers have to go.sum, or to FILE, whose name ends in .sum", false, (*play).gosum},
-	{"proxy", "[-host NAME] [-cert KIND] [-auth USER:PASSWORD] NAME…", "start module proxies that serve the folders proxy/NAME, and set $NAME to their URLs", false, (*play).proxy},
+	{"proxy", "[-host NAME] [-cert KIND] [-auth USER:PASSWORD] [-dir DIR] NAME…", "start module proxies that serve the folders proxy/NAME, and set $NAME to their URLs", false, (*play).proxy},
 	{"requests", "[-header PATTERN] [-count=N] SERVER [N|PATTERN…]", "assert what a server was asked: how often, or in which order; without either print it to stdout", true, (*play).requests},
 	{"reset", "[requests|faults|modcache]…", "begin anew: forget requests and faults and empty the module cache, or only some of these", false, (*play).reset},
 	{"served", "[-mod] MODULE@VERSION SERVER", "assert that the zip (or go.mod) in the module cache is what this server sent last", true, (*play).served},
@@ -144,11 +144,12 @@ func checkCert(kind string) error {
 }
 
 func (p *play) proxy(c *call) error {
-	var host, cert, auth string
+	var host, cert, auth, dir string
 	args, err := c.parse(1, -1, func(f *flag.FlagSet) {
 		f.StringVar(&host, "host", "", "")
 		f.StringVar(&cert, "cert", "", "")
 		f.StringVar(&auth, "auth", "", "")
+		f.StringVar(&dir, "dir", "", "")
 	})
 	if err == nil {
 		err = checkCert(cert)
@@ -158,6 +159,12 @@ func (p *play) proxy(c *call) error {
 	}
 	if host != "" && len(args) > 1 {
 		return usagef("-host %s: for one proxy only", host)
+	}
+	if dir != "" {
+		dir = c.MkAbs(dir)
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return usagef("-dir %s: no such directory", dir)
+		}
 	}
 	if host == "default" {
 		if host, err = p.defaultProxy(); err != nil {
@@ -175,7 +182,7 @@ func (p *play) proxy(c *call) error {
 		if d == nil {
 			d = newDepot() // has nothing
 		}
-		url, err := p.world.open(&server{name: name, cert: cert, auth: auth, depot: d, content: &moduleProxy{d, map[string]http.Handler{}}}, host)
+		url, err := p.world.open(&server{name: name, cert: cert, auth: auth, depot: d, content: &moduleProxy{depot: d, dir: dir, dbs: map[string]http.Handler{}}}, host)
 		if err != nil {
 			return usageError{err}
 		}

@@ -171,7 +171,7 @@ func engine(t *testing.T, proxies map[string]*depot, prepare ...func(*world, map
 	t.Cleanup(w.shut)
 	urls = map[string]string{}
 	for name, d := range proxies {
-		if urls[name], err = w.open(&server{name: name, depot: d, content: &moduleProxy{d, map[string]http.Handler{}}}, ""); err != nil {
+		if urls[name], err = w.open(&server{name: name, depot: d, content: &moduleProxy{depot: d, dbs: map[string]http.Handler{}}}, ""); err != nil {
 			t.Fatal(err)
 		}
 	}

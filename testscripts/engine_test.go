@@ -225,6 +225,22 @@ module example.com/raw2
 			exists ../cache/go.mod
 			cd ..
 `, ""},
+		{"proxy with a directory", `
+			tree A files
+			rm files/example.com/dep/@latest
+			proxy -dir files C
+			env GOPROXY=$C
+			exec go list -m example.com/dep@latest
+			stdout v1.0.0$
+			exec go mod download example.com/dep@v1.0.0 example.com/Own@v1.0.0
+			served example.com/dep@v1.0.0 C
+			served example.com/Own@v1.0.0 C
+			exit 1 go mod download example.com/dep@v1.0.1
+			stderr 'not found: example.com/dep@v1.0.1'
+			requests C /example.com/../../x
+-- proxy/C/example.com/Own@v1.0.0/x.go --
+package x
+`, "no request like"},
 		{"an account of what was served", `
 			proxy A B C
 			env GOPROXY=$A,$B
@@ -487,6 +503,7 @@ local
 		{"usage: exit, no such program", `exit 1 no-such-program`, "not found"},
 		{"usage: never", `exit never=soon go env`, "not a duration"},
 		{"usage: proxy name", `proxy a`, "upper-case"},
+		{"usage: proxy directory", `proxy -dir nowhere A`, "no such directory"},
 		{"usage: proxy twice", "proxy A\nproxy A", "there is one already"},
 		{"usage: host twice", "proxy -host a.test A\nproxy -host a.test B", "A answers for it already"},
 		{"usage: proxy certificate", `proxy -cert bad A`, "one of good, expired"},

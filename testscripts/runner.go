@@ -42,6 +42,10 @@ type Runner struct {
 	// Repo is a directory of which each of the user's own scripts finds a copy at
 	// $REPO, without .git. If "", there is none.
 	Repo string
+	// Downloads is a directory in the layout of a module proxy, such as
+	// cache/download of the user's GOMODCACHE. The user's own scripts find its
+	// path, not a copy, at $DOWNLOADS. If "", there is none.
+	Downloads string
 	// Dir holds the work directories. If "", the system's directory for
 	// temporary files does.
 	Dir string
@@ -272,6 +276,9 @@ func (p *play) setup(e *testscript.Env) error {
 			return err
 		}
 		e.Vars = append(e.Vars, "REPO="+sub("repo"))
+	}
+	if p.Downloads != "" && p.script.own {
+		e.Vars = append(e.Vars, "DOWNLOADS="+p.Downloads)
 	}
 	for _, kv := range p.inherited() {
 		if name, value, _ := strings.Cut(kv, "="); name == "PATH" {

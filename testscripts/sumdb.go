@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"io/fs"
 	"net/http"
-	"strings"
 
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/sumdb"
@@ -42,32 +41,4 @@ func newSumDB(name string, depots []*depot, forked *sumDB) (*sumDB, error) {
 		return nil, &fs.PathError{Op: "lookup", Path: m.String(), Err: fs.ErrNotExist}
 	}))
 	return db, nil
-}
-
-// moduleProxy serves a depot, and checksum databases below /sumdb/NAME.
-type moduleProxy struct {
-	depot *depot
-	dbs   map[string]http.Handler // by name
-}
-
-func (p *moduleProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if rest, ok := strings.CutPrefix(r.URL.Path, "/sumdb/"); ok {
-		name, rest, _ := strings.Cut(rest, "/")
-		if db := p.dbs[name]; db != nil {
-			if rest == "supported" {
-				return // 200
-			}
-			r.URL.Path = "/" + rest
-			db.ServeHTTP(w, r)
-			return
-		}
-	}
-	status, contentType, body, err := p.depot.serve(r.URL.Path)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", contentType)
-	w.WriteHeader(status)
-	w.Write(body)
 }
