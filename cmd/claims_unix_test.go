@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/gox/internal/gocmd"
-	"example.com/gox/internal/self"
 )
 
 // startScript starts gox script in a process group of its own, with a script
@@ -22,7 +21,7 @@ import (
 // directories.
 func startScript(t *testing.T) (p place, cmd *exec.Cmd, stderr *strings.Builder, left func() []string) {
 	t.Helper()
-	goPath, err := gocmd.Find(os.Getenv("PATH"), "", self.IsGox)
+	goPath, err := gocmd.Find(os.Getenv("PATH"), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,6 +51,7 @@ does not reach into the scripts.
 			&cli.StringFlag{Name: "markdown", Usage: "write the table of verdicts to `FILE`"},
 			&cli.StringFlag{Name: "html", Usage: "write them as a page to `FILE`"},
 			&cli.StringFlag{Name: "repo", Usage: "let your own scripts find a copy of `DIR` at $REPO"},
+			&cli.DurationFlag{Name: "timeout", Usage: "a script that takes longer than `TIME` fails", DefaultText: "2m, and 10m for your own"},
 			boolFlag("keep", "leave the work directories behind"),
 			boolFlag("v", "show everything: each script's transcript, each claim"),
 			boolFlag("list", "list the scripts and what they claim, and stop"),
@@ -79,6 +80,9 @@ func (g *gox) script(c *cli.Context) (err error) {
 	if c.Int("j") < 1 {
 		return usagef("script -j %d: at least one\n\tgox script -j %d", c.Int("j"), runtime.NumCPU())
 	}
+	if c.Duration("timeout") < 0 {
+		return usagef("script --timeout %v: less than nothing\n\tgox script --help", c.Duration("timeout"))
+	}
 	// A second interrupt ends gox at once.
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -93,7 +97,7 @@ func (g *gox) script(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	base := testscripts.Runner{Environ: g.Environ, Gox: g.Executable, Dir: dir, Keep: c.Bool("keep"), Verbose: c.Bool("v")}
+	base := testscripts.Runner{Environ: g.Environ, Gox: g.Executable, Dir: dir, Keep: c.Bool("keep"), Verbose: c.Bool("v"), Timeout: c.Duration("timeout")}
 	if from := c.String("repo"); c.IsSet("repo") {
 		base.Repo = filepath.Join(dir, "repo")
 		if err := testscripts.Snapshot(ctx, base.Repo, wrap.Absolute(from, g.Dir), g.Environ); err != nil {

@@ -54,7 +54,8 @@ type Runner struct {
 	// Verbose makes the transcript show all of a script, not only the phase
 	// that failed.
 	Verbose bool
-	// Timeout is how long one script may take. Zero is two minutes.
+	// Timeout is how long one script may take. Zero is two minutes, and ten for
+	// the user's own, which may build what is large.
 	Timeout time.Duration
 }
 
@@ -95,6 +96,9 @@ func (r *Runner) run(ctx context.Context, s *Script, res *Result) error {
 	timeout := r.Timeout
 	if timeout == 0 {
 		timeout = 2 * time.Minute
+		if s.own {
+			timeout = 10 * time.Minute
+		}
 	}
 	caller := ctx
 	ctx, cancel := context.WithTimeout(caller, timeout)
