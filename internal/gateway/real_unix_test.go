@@ -297,7 +297,7 @@ func TestRealNetwork(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: this asks the network")
 	}
-	for _, version := range []string{"1.18", "1.22", "1.27"} {
+	for _, version := range []string{"1.18", "1.27"} {
 		goPath := gotest.Toolchain(t, version)
 		cmd := exec.Command(goPath, "env", "GOPROXY", "GOSUMDB")
 		cmd.Env = append(goEnviron(t.TempDir()), "GOPROXY=", "GOSUMDB=")
@@ -310,12 +310,12 @@ func TestRealNetwork(t *testing.T) {
 		for _, name := range []string{"SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"} {
 			env = append(env, name+"="+os.Getenv(name))
 		}
-		run, records := compare(t, goPath, version, defaults[0], "", env, "get", "golang.org/x/text@v0.3.8")
+		run, records := compare(t, goPath, version, defaults[0], "", env, "get", "golang.org/x/sync@v0.1.0")
 		if run.code != 0 {
 			t.Error(run.stderr)
 		}
 		lookups := slices.DeleteFunc(records, func(r Record) bool { return r.File != SumDB })
-		if !slices.ContainsFunc(lookups, func(r Record) bool { return r.Module == "golang.org/x/text" && r.Found() }) {
+		if !slices.ContainsFunc(lookups, func(r Record) bool { return r.Module == "golang.org/x/sync" && r.Found() }) {
 			t.Errorf("no lookup in the checksum database: %s", show(records))
 		}
 	}
