@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"example.com/gox/internal/source"
 )
 
 // A real workspace, made of etcd's modules as published, is built under every
@@ -44,6 +46,13 @@ func TestEtcdUnderEachProfile(t *testing.T) {
 		return strings.TrimSpace(gox(t, server, "-p", profile, "env", "GOMODCACHE"))
 	}
 
+	const api, zap = "go.etcd.io/etcd/api/v3", "go.uber.org/zap"
+	// sources asks gox source, and compares the answer with go's.
+	sources := func(t *testing.T, profile, dir string, patterns ...string) map[string]source.Module {
+		t.Helper()
+		return sourcesOf(t, func(dir string, args ...string) string { return gox(t, dir, append([]string{"-p", profile}, args...)...) }, dir, patterns...)
+	}
+
 	t.Run("proxy", func(t *testing.T) {
 		gox(t, dir, "-p", "proxy", "build", "./server/...", "./client/v3/...")
 		if got := where(t, "go.etcd.io/etcd/api/v3/version", "-p", "proxy"); got != filepath.Join(dir, "api", "version") {
@@ -52,18 +61,35 @@ func TestEtcdUnderEachProfile(t *testing.T) {
 		if got := where(t, "go.uber.org/zap", "-p", "proxy"); !strings.HasPrefix(got, modcache(t, "proxy")) {
 			t.Errorf("zap is taken from %s, want the profile's own module cache", got)
 		}
+		found := sources(t, "proxy", dir, "./server/...", "./client/v3/...")
+		wantSource(t, found[api], source.Use, dir, "go.work")
+		wantSource(t, found[zap], source.ModCache, dir, "client/pkg/go.mod", "client/v3/go.mod", "pkg/go.mod", "server/go.mod")
+	})
+	t.Run("go.work replace", func(t *testing.T) {
+		own := filepath.Join(dir, "zap")
+		if err := os.CopyFS(own, os.DirFS(where(t, zap, "-p", "proxy"))); err != nil {
+			t.Fatal(err)
+		}
+		gox(t, dir, "-p", "proxy", "work", "edit", "-replace="+zap+"=./zap")
+		wantSource(t, sources(t, "proxy", dir, "./server/...")[zap], source.Directory, dir, "go.work")
+		gox(t, dir, "-p", "proxy", "work", "edit", "-dropreplace="+zap)
+		if err := os.RemoveAll(own); err != nil {
+			t.Fatal(err)
+		}
 	})
 	t.Run("gowork off", func(t *testing.T) {
 		gox(t, server, "-p", "alone", "build", "./...")
 		if got := gox(t, server, "-p", "alone", "env", "GOWORK"); got != "off\n" {
 			t.Errorf("GOWORK=%s", got)
 		}
+		wantSource(t, sources(t, "alone", server, "./...")[api], source.Directory, dir, "server/go.mod")
 	})
 	t.Run("modfile", func(t *testing.T) {
 		gox(t, server, "-p", "alt", "build", "./...")
 		if got := where(t, "go.etcd.io/etcd/api/v3/version", "-p", "alt"); !strings.HasPrefix(got, modcache(t, "alt")) {
 			t.Errorf("api is taken from %s, want the module cache, as go.alt.mod says", got)
 		}
+		wantSource(t, sources(t, "alt", server, "./...")[api], source.ModCache, dir, "server/go.alt.mod")
 	})
 	t.Run("offline after that", func(t *testing.T) {
 		gox(t, dir, "-p", "train", "build", "./server/...")
@@ -81,6 +107,9 @@ func TestEtcdUnderEachProfile(t *testing.T) {
 		if got := where(t, "go.uber.org/zap", "-p", "vendor"); got != filepath.Join(server, "vendor", "go.uber.org", "zap") {
 			t.Errorf("zap is taken from %s, want vendor/", got)
 		}
+		found := sources(t, "vendor", server, "./...")
+		wantSource(t, found[zap], source.Vendor, dir, "server/vendor/modules.txt")
+		wantSource(t, found[api], source.Vendor, dir, "server/vendor/modules.txt") // not the directory that go.mod names
 		if err := os.RemoveAll(filepath.Join(server, "vendor")); err != nil {
 			t.Fatal(err)
 		}
@@ -91,6 +120,9 @@ func TestEtcdUnderEachProfile(t *testing.T) {
 		if got := where(t, "go.uber.org/zap", "-p", "work-vendor"); got != filepath.Join(dir, "vendor", "go.uber.org", "zap") {
 			t.Errorf("zap is taken from %s, want vendor/ of the workspace", got)
 		}
+		found := sources(t, "work-vendor", dir, "./server/...", "./client/v3/...")
+		wantSource(t, found[zap], source.Vendor, dir, "vendor/modules.txt")
+		wantSource(t, found[api], source.Use, dir, "go.work")
 	})
 	t.Run("caches", func(t *testing.T) {
 		if out := gox(t, dir, "cache", "verify"); !strings.Contains(out, "all as downloaded") || strings.Contains(out, "altered") {

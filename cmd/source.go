@@ -147,17 +147,28 @@ func (g *gox) listSources(ctx context.Context, c *cli.Context, run *wrap.Run, ar
 	if pl.Missing != "" {
 		return nil, fmt.Errorf("go %s is not installed yet\n\tgox toolchain install %[1]s", pl.Missing)
 	}
-	if err := run.ForeseeCache(pl); err != nil {
+	if c.Bool("download") {
+		release, err := run.UseCache(pl)
+		if err != nil {
+			return nil, err
+		}
+		if release != nil {
+			defer release()
+		}
+	} else if err := run.ForeseeCache(pl); err != nil {
 		return nil, usage(err)
 	}
 	q := source.Query{
 		Go: pl.Go.Path, Dir: run.Dir, Env: pl.Env.Environ(),
 		Arguments: args, Download: c.Bool("download"), Graph: c.Bool("dot"),
 	}
-	own := !pl.Pinned && (pl.Cache.Mode == profiles.Isolated || pl.Cache.Mode == profiles.Fresh)
-	if own && q.Download {
-		// What go downloads must not go into a cache that has no marker yet.
-		return nil, usagef("source --download: this is for the module cache that go uses by itself\n\tgox -p %s mod download", pl.Profile.Name)
+	if q.Download && pl.Profile.Relay(run.Home) != nil {
+		relay, err := openGateway(ctx, run, pl, nil)
+		if err != nil {
+			return nil, err
+		}
+		defer relay.Close()
+		q.DownloadEnv = []string{"GOPROXY=" + pl.Env.Value("GOPROXY")}
 	}
 	if !pl.Pinned && pl.Cache.Mode != profiles.Shared {
 		q.Caches = g.otherCaches(ctx, pl)
@@ -276,6 +287,9 @@ func (g *gox) sourceRow(m *source.Module) []string {
 		if e.Claim != "" && e.Line > 0 && !strings.HasPrefix(e.Text, "require ") {
 			over = append(over, g.shortPath(e.String()))
 		}
+	}
+	if more := len(over) - 2; more > 1 {
+		over = append(over[:2], fmt.Sprintf("and %d more", more))
 	}
 	if len(over) > 0 {
 		evidence += ", over " + strings.Join(over, ", ")

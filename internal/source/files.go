@@ -159,12 +159,13 @@ func (f *files) moduleLine(path string) []Evidence {
 	return nil
 }
 
-// requires are the lines that require a module at the selected version.
+// requires are the lines that require a module at the selected version, with ""
+// at any.
 func (f *files) requires(path, version string) []Evidence {
 	var lines []Evidence
 	for _, m := range f.mains {
 		for _, r := range m.mod.Require {
-			if r.Mod.Path == path && r.Mod.Version == version && r.Syntax != nil {
+			if r.Mod.Path == path && (version == "" || r.Mod.Version == version) && r.Syntax != nil {
 				lines = append(lines, verb("require", at(m.file, r.Syntax)))
 			}
 		}

@@ -39,7 +39,9 @@ type settings struct {
 // without a network, lest it fetch a toolchain to tell; then what offline hides.
 func readSettings(ctx context.Context, q Query) (settings, error) {
 	env := q.Env
-	if !q.Download {
+	if q.Download {
+		env = append(slices.Clone(env), q.DownloadEnv...)
+	} else {
 		env = append(slices.Clone(env), offline()...)
 	}
 	v, err := gocmd.EnvJSON(ctx, q.Go, q.Dir, env, "GOVERSION", "GOROOT", "GOMOD", "GOWORK", "GOFLAGS", "GOMODCACHE")

@@ -68,6 +68,8 @@ type Query struct {
 	// Download lets go fetch the go.mod files that the build list needs. Else
 	// only what is here counts, and the list may be Incomplete.
 	Download bool
+	// DownloadEnv is added to Env where go may download.
+	DownloadEnv []string
 
 	// Caches are other module caches of the user's. Where the one of Env lacks
 	// go.mod files, those in them may answer for them: go holds them against
@@ -296,8 +298,11 @@ func (w *worker) list(ctx context.Context) error {
 	for _, l := range all {
 		w.r.Modules = append(w.r.Modules, w.r.module(l))
 	}
-	if why := cmp.Or(w.r.Fault, w.r.Incomplete); why != "" {
-		w.r.unknown(why)
+	switch {
+	case w.r.Fault != "":
+		w.r.unknown(w.r.Fault)
+	case w.r.Incomplete != "":
+		w.r.unknown("go cannot tell without the module graph")
 	}
 	if reason != nil {
 		for i := range w.r.Modules {
@@ -468,7 +473,9 @@ func (w *worker) prepare() (err error) {
 // says where it fails.
 func (w *worker) run(ctx context.Context, stdout io.Writer, args []string, spare bool) (fault string, err error) {
 	env := slices.Clone(w.q.Env)
-	if !w.q.Download {
+	if w.q.Download {
+		env = append(env, w.q.DownloadEnv...)
+	} else {
 		env = append(env, offline()...)
 	}
 	env = append(env, w.caches...)
@@ -512,7 +519,7 @@ func offline() []string { return []string{"GOPROXY=off", "GONOPROXY=none"} }
 func (r *Report) unknown(why string) {
 	for _, path := range append(r.files.mainPaths(), r.files.required()...) {
 		if !slices.ContainsFunc(r.Modules, func(m Module) bool { return m.Path == path }) {
-			r.Modules = append(r.Modules, Module{Path: path, Source: Unknown, Note: firstLine(why)})
+			r.Modules = append(r.Modules, Module{Path: path, Source: Unknown, Note: firstLine(why), Evidence: r.files.requires(path, "")})
 		}
 	}
 }
@@ -593,6 +600,9 @@ func (r *Report) fromOutside(m *Module) {
 		m.Rules = append(m.Rules, rules("off-uses-cache")...)
 	default:
 		m.Source = Ask
+		if r.files.hashes != nil && len(r.files.hashes[content.Path+" "+content.Version]) == 0 {
+			m.Note = "if need be: no go.sum knows more than its go.mod"
+		}
 		m.Rules = append(m.Rules, r.settings.askRules(content.Path, m.Ask)...)
 	}
 }

@@ -27,7 +27,11 @@ func (m *Module) Words() string {
 	case GoMod:
 		return "its go.mod only"
 	case Ask:
-		return "to be asked: " + Walk(m.Ask)
+		words := "to be asked: " + Walk(m.Ask)
+		if m.Note != "" {
+			words += " (" + m.Note + ")"
+		}
+		return words
 	case Nowhere:
 		return "nowhere: " + m.Note
 	}
