@@ -50,7 +50,9 @@ func TestEtcdUnderEachProfile(t *testing.T) {
 	// sources asks gox source, and compares the answer with go's.
 	sources := func(t *testing.T, profile, dir string, patterns ...string) map[string]source.Module {
 		t.Helper()
-		return sourcesOf(t, func(dir string, args ...string) string { return gox(t, dir, append([]string{"-p", profile}, args...)...) }, dir, patterns...)
+		return sourcesOf(t, func(dir string, args ...string) string {
+			return gox(t, dir, append([]string{"-p", profile}, args...)...)
+		}, dir, patterns...)
 	}
 
 	t.Run("proxy", func(t *testing.T) {

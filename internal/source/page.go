@@ -1,10 +1,12 @@
 package source
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"html/template"
 	"io"
+	"path/filepath"
 	"strings"
 )
 
@@ -15,13 +17,14 @@ var pageText string
 // that can be filtered, each with its explanation behind it. #q=WORDS in its
 // address filters at once.
 func (r *Report) WriteHTML(w io.Writer) error {
+	root := filepath.Dir(cmp.Or(r.GoWork, r.GoMod)) + string(filepath.Separator)
+	short := func(text string) string { return strings.ReplaceAll(text, root, "") }
 	t, err := template.New("page").Funcs(template.FuncMap{
 		"class":  func(k Kind) string { return strings.ReplaceAll(string(k), ".", "-") },
 		"counts": r.counts,
-		"place": func(e Evidence) string {
-			return e.String()
-		},
-		"lower": strings.ToLower,
+		"place":  func(e Evidence) string { return short(e.String()) },
+		"short":  short,
+		"lower":  strings.ToLower,
 	}).Parse(pageText)
 	if err != nil {
 		return err
