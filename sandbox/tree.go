@@ -84,3 +84,11 @@ func spelt(name string) string {
 	}
 	return name
 }
+
+// unspell undoes spelt.
+func unspell(name string) (string, error) {
+	if strings.HasPrefix(name, `"`) {
+		return strconv.Unquote(name)
+	}
+	return name, nil
+}

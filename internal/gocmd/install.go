@@ -86,7 +86,7 @@ func (t *Toolchains) install(ctx context.Context, v, dir string) error {
 	if got := versionOf(goroot); got != v {
 		return fmt.Errorf("go %s: not installed: what GOPROXY=%s serves is %q", display(v), d.shown, got)
 	}
-	size, err := finish(goroot)
+	size, err := Finish(goroot)
 	if err != nil {
 		return fmt.Errorf("go %s: %w", display(v), err)
 	}
@@ -270,10 +270,10 @@ func proxies(goproxy string) string {
 	return strings.Trim(goproxy[:end], ",| \t")
 }
 
-// finish makes of the module at goroot what go makes of it before it runs it:
+// Finish makes of the module at goroot what go makes of it before it runs it:
 // programs are executable, and each _go.mod, so called because a module cannot
 // hold another, stands as go.mod too. It returns the size of all files.
-func finish(goroot string) (size int64, err error) {
+func Finish(goroot string) (size int64, err error) {
 	err = filepath.WalkDir(goroot, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err

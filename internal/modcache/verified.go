@@ -174,7 +174,7 @@ func fillEntry(ctx context.Context, dir string, sum Sum, base string) error {
 	if _, err := copyFile(base+".zip", zipFile); err != nil {
 		return err
 	}
-	h1, err := unpack(ctx, zipFile, filepath.Join(dir, "dir"), module.Version{Path: sum.Path, Version: sum.Version})
+	h1, err := Unpack(ctx, zipFile, filepath.Join(dir, "dir"), module.Version{Path: sum.Path, Version: sum.Version})
 	if err == nil && h1 != sum.H1 {
 		err = &badError{fmt.Errorf("it hashes to %s, not %s", h1, sum.H1)}
 	}
@@ -182,7 +182,7 @@ func fillEntry(ctx context.Context, dir string, sum Sum, base string) error {
 		return err
 	}
 	info, _ := os.ReadFile(base + ".info")
-	if err := os.WriteFile(filepath.Join(dir, "info"), canonicalInfo(info, sum.Version), 0o444); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "info"), CanonicalInfo(info, sum.Version), 0o444); err != nil {
 		return err
 	}
 	if err := freeze(filepath.Join(dir, "dir")); err != nil {
@@ -192,10 +192,10 @@ func fillEntry(ctx context.Context, dir string, sum Sum, base string) error {
 	return os.WriteFile(filepath.Join(dir, "hash"), []byte(sum.H1), 0o444)
 }
 
-// canonicalInfo returns an .info file for version as go writes it, with the
+// CanonicalInfo returns an .info file for version as go writes it, with the
 // time of data where data is of that version. No hash covers an .info file, so
 // nothing else in it is handed on.
-func canonicalInfo(data []byte, version string) []byte {
+func CanonicalInfo(data []byte, version string) []byte {
 	var info struct {
 		Version string
 		Time    time.Time
@@ -211,10 +211,10 @@ func canonicalInfo(data []byte, version string) []byte {
 	return out
 }
 
-// unpack extracts the zip of m into dir, with read-only files, and returns the
+// Unpack extracts the zip of m into dir, with read-only files, and returns the
 // h1 hash of what it wrote. What a module's zip must not hold is refused
 // before anything is written.
-func unpack(ctx context.Context, zipFile, dir string, m module.Version) (h1 string, err error) {
+func Unpack(ctx context.Context, zipFile, dir string, m module.Version) (h1 string, err error) {
 	checked, err := modzip.CheckZip(m, zipFile)
 	if err == nil {
 		err = checked.Err()
