@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -26,6 +27,9 @@ const (
 	archiveList  = "archive.sum"
 	archiveProxy = "proxy"
 )
+
+// gzipHead begins every archive: no name, no time, the least effort, no system.
+const gzipHead = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
 
 // What an archive may hold, lest one of a few bytes fill a disk: the list and
 // the manifest, which are read into memory; one file of the module proxy, as go
@@ -146,7 +150,15 @@ func damaged(format string, args ...any) error {
 // manifest. Whatever is not as its list says ends it with an error. Nothing is
 // written but below dst, and nothing there before the list has been read.
 func readArchive(ctx context.Context, r io.Reader, dst *os.Root) (*Manifest, error) {
-	z, err := gzip.NewReader(r)
+	in := bufio.NewReader(r)
+	head, err := in.Peek(10)
+	if err == nil && string(head) != gzipHead {
+		err = errors.New("it does not begin as gox writes it")
+	}
+	if err != nil {
+		return nil, damaged("no gzip file: %v", err)
+	}
+	z, err := gzip.NewReader(in)
 	if err != nil {
 		return nil, damaged("no gzip file: %v", err)
 	}
@@ -198,10 +210,12 @@ func readArchive(ctx context.Context, r io.Reader, dst *os.Root) (*Manifest, err
 		return nil, damaged("%v", err)
 	}
 	// To its end, for gzip's own sum.
-	if n, err := io.Copy(io.Discard, io.LimitReader(z, 1<<20)); err != nil || n > 0 && n == 1<<20 {
-		return nil, damaged("what follows its end: %v", err)
+	if n, err := io.Copy(io.Discard, io.LimitReader(z, 1)); err != nil {
+		return nil, damaged("its end: %v", err)
+	} else if n > 0 {
+		return nil, damaged("something follows its end")
 	}
-	if n, err := r.Read(make([]byte, 1)); n > 0 || err != io.EOF {
+	if _, err := in.ReadByte(); err != io.EOF {
 		return nil, damaged("something follows its end")
 	}
 	if manifest == nil {

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -253,16 +254,12 @@ func (s *Sandbox) toolchainMembers(ctx context.Context) (_ []member, remove func
 	}()
 	name := toolchainModule(s.toolchain.Version)
 	modPath, version, _ := strings.Cut(name, "@")
-	file := filepath.Join(tmp, "zip")
-	if err := zipGOROOT(ctx, file, s.toolchain.GOROOT, name); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", s.toolchain.GOROOT, err)
-	}
-	h1, err := dirhash.HashZip(file, dirhash.Hash1)
+	zipped, h1, err := zipGOROOT(ctx, filepath.Join(tmp, "zip"), s.toolchain.GOROOT, name)
 	if err == nil && h1 != s.manifest.Go.Sum {
-		err = fmt.Errorf("%s: its hash is %s, and the manifest says %s", s.toolchain.GOROOT, h1, s.manifest.Go.Sum)
+		err = fmt.Errorf("its hash is %s, and the manifest says %s", h1, s.manifest.Go.Sum)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%s: %w", s.toolchain.GOROOT, err)
 	}
 	base, err := escapedPath(modPath, version)
 	if err != nil {
@@ -272,50 +269,61 @@ func (s *Sandbox) toolchainMembers(ctx context.Context) (_ []member, remove func
 	if err != nil {
 		return nil, nil, err
 	}
-	zipped, err := fromFile(path.Join(archiveProxy, base+".zip"), "-", file)
+	zipped.name = path.Join(archiveProxy, base+".zip")
 	return []member{
 		zipped,
 		fromBytes(path.Join(archiveProxy, base+".info"), "-", info),
 		fromBytes(path.Join(archiveProxy, base+".mod"), "-", []byte("module "+modPath)),
-	}, remove, err
+	}, remove, nil
 }
 
 // zipGOROOT writes the zip of the module called name, whose files are those of
-// goroot, as hashGOROOT hashes them. It is not compressed: the archive is.
-func zipGOROOT(ctx context.Context, file, goroot, name string) (err error) {
+// goroot, as hashGOROOT hashes them, and returns it with its h1 hash. It is not
+// compressed: the archive is.
+func zipGOROOT(ctx context.Context, file, goroot, name string) (m member, h1 string, err error) {
+	files, err := toolchainFiles(goroot, name)
+	if err != nil {
+		return m, "", err
+	}
 	f, err := os.Create(file)
 	if err != nil {
-		return err
+		return m, "", err
 	}
 	defer func() {
 		if cerr := f.Close(); err == nil {
 			err = cerr
 		}
 	}()
-	files, err := toolchainFiles(goroot, name)
-	if err != nil {
-		return err
-	}
-	z := zip.NewWriter(f)
-	for _, n := range files {
+	sum := sha256.New()
+	z := zip.NewWriter(io.MultiWriter(f, sum))
+	h1, err = dirhash.Hash1(files, func(n string) (io.ReadCloser, error) {
 		if err := ctx.Err(); err != nil {
-			return err
+			return nil, err
 		}
 		w, err := z.CreateHeader(&zip.FileHeader{Name: n, Method: zip.Store})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		in, err := os.Open(filepath.Join(goroot, strings.TrimPrefix(n, name)))
 		if err != nil {
-			return err
+			return nil, err
 		}
-		_, err = io.Copy(w, in)
-		in.Close()
-		if err != nil {
-			return err
-		}
+		return struct {
+			io.Reader
+			io.Closer
+		}{io.TeeReader(in, w), in}, nil
+	})
+	if err == nil {
+		err = z.Close()
 	}
-	return z.Close()
+	if err != nil {
+		return m, "", err
+	}
+	size, err := f.Seek(0, io.SeekCurrent)
+	return member{
+		kind: "-", size: size, sum: fmt.Sprintf("%x", sum.Sum(nil)),
+		open: func() (io.ReadCloser, error) { return os.Open(file) },
+	}, h1, err
 }
 
 // toolchainFiles returns the files of a GOROOT that are the module's, sorted,

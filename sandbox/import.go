@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,17 +11,20 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/module"
 
 	"example.com/gox/internal/gocmd"
 	"example.com/gox/internal/modcache"
-	"example.com/gox/internal/owned"
 )
 
 // importDir is where an archive is unpacked, in the sandbox that it becomes.
 const importDir = "import"
+
+// ownGOROOT is where the toolchain of an archive stands in it.
+const ownGOROOT = "go"
 
 // Import makes a sandbox of an archive that Export has written. Of c count Name,
 // Dir, Cache, Environ, Keep and Log; any other field is an error. No network is
@@ -72,6 +74,9 @@ func Import(ctx context.Context, c Config, r io.Reader) (*Sandbox, error) {
 	}
 	if final != "" {
 		err := s.settle(final)
+		if goroot := filepath.Join(s.dir, ownGOROOT); exists(goroot) {
+			s.toolchain.Go = gocmd.At(filepath.Join(goroot, "bin", "go")) // it has moved
+		}
 		if err == nil && s.warmth.Mode != "" {
 			err = s.warm(ctx, nil, nil) // see New
 		}
@@ -278,7 +283,16 @@ func (s *Sandbox) takeModules(ctx context.Context, at string) error {
 	if len(wanted) == 0 {
 		return nil
 	}
-	report, err := modcache.Store{Root: s.cache}.Warm(ctx, modcache.Warming{
+	store := modcache.Store{Root: s.cache}
+	// What the store has it does not look at again.
+	wrong, err := store.Check(ctx, at, slices.DeleteFunc(slices.Clone(wanted), func(sum modcache.Sum) bool { return !store.Has(sum) }))
+	if err != nil {
+		return err
+	}
+	if len(wrong) > 0 {
+		return damaged("%s: %s", wrong[0].Sum, wrong[0].Reason)
+	}
+	report, err := store.Warm(ctx, modcache.Warming{
 		Dir: s.ModCache(), Sums: wanted, From: []string{at}, GoVersion: s.manifest.Go.Version,
 	})
 	if err != nil {
@@ -315,7 +329,7 @@ func (s *Sandbox) takeToolchain(ctx context.Context, c *Config, at string) error
 	file := filepath.Join(at, "cache", "download", filepath.FromSlash(base)+".zip")
 	if _, err := os.Lstat(file); err == nil {
 		modPath, version, _ := strings.Cut(toolchainModule(s.manifest.Go.Version), "@")
-		goroot := filepath.Join(s.dir, "go")
+		goroot := filepath.Join(s.dir, ownGOROOT)
 		h1, err := modcache.Unpack(ctx, file, goroot, module.Version{Path: modPath, Version: version})
 		if err != nil {
 			return fmt.Errorf("go %s: %w", s.manifest.Go.Version, err)
@@ -326,11 +340,12 @@ func (s *Sandbox) takeToolchain(ctx context.Context, c *Config, at string) error
 		if _, err := gocmd.Finish(goroot); err != nil {
 			return err
 		}
-		if s.toolchain, err = atGOROOT(goroot); err != nil {
-			return err
+		s.toolchain = toolchain{gocmd.At(filepath.Join(goroot, "bin", "go")), h1}
+		if s.toolchain.Version != s.manifest.Go.Version {
+			return damaged("the toolchain is %q, and the manifest says %s", s.toolchain.Version, s.manifest.Go.Version)
 		}
 		// By a path that holds wherever the sandbox goes.
-		return os.WriteFile(filepath.Join(s.dir, gorootFile), []byte("go"), 0o644)
+		return os.WriteFile(filepath.Join(s.dir, gorootFile), []byte(ownGOROOT), 0o644)
 	}
 	c.Go = strings.TrimPrefix(s.manifest.Go.Version, "go")
 	if s.toolchain, err = c.chooseGo(ctx, s.cache); err != nil {
@@ -341,6 +356,3 @@ func (s *Sandbox) takeToolchain(ctx context.Context, c *Config, at string) error
 	}
 	return nil
 }
-
-var _ = cmp.Or[string]
-var _ owned.Marker

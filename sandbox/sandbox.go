@@ -406,7 +406,9 @@ func (s *Sandbox) load(ctx context.Context, c *Config, cache string) error {
 		return fmt.Errorf("it is for %s/%s, and this is %s/%s", m.Go.OS, m.Go.Arch, runtime.GOOS, runtime.GOARCH)
 	}
 	if goroot, err := os.ReadFile(filepath.Join(s.dir, gorootFile)); err == nil {
-		c.Go = string(goroot)
+		if c.Go = string(goroot); !filepath.IsAbs(c.Go) { // it came with an archive
+			c.Go = filepath.Join(s.dir, c.Go)
+		}
 	} else {
 		c.Go = strings.TrimPrefix(m.Go.Version, "go")
 	}

@@ -475,7 +475,7 @@ func TestWarmKilled(t *testing.T) {
 		cmd.Wait()
 		have := 0
 		for _, sum := range sums {
-			if s.stands(sum) {
+			if s.Has(sum) {
 				have++
 			}
 		}

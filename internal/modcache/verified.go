@@ -94,6 +94,40 @@ type badError struct{ err error }
 func (e *badError) Error() string { return e.err.Error() }
 func (e *badError) Unwrap() error { return e.err }
 
+// Check hashes what the cache at gomodcache has of sums, zips and go.mod files,
+// and returns what is not as they say. What is not there is no fault.
+func (s Store) Check(ctx context.Context, gomodcache string, sums []Sum) ([]Refusal, error) {
+	var mu sync.Mutex
+	var wrong []Refusal
+	err := each(ctx, sums, func(sum Sum) error {
+		path, v, err := sum.escaped()
+		if err != nil {
+			return err
+		}
+		file := filepath.Join(gomodcache, "cache", "download", filepath.FromSlash(path), "@v", v+".zip")
+		got := ""
+		if sum.GoMod {
+			file = strings.TrimSuffix(file, ".zip") + ".mod"
+			var data []byte
+			data, err = os.ReadFile(file)
+			got = hashGoMod(data)
+		} else {
+			got, err = dirhash.HashZip(file, dirhash.Hash1)
+		}
+		if errors.Is(err, fs.ErrNotExist) && missing(file) || err == nil && got == sum.H1 {
+			return nil
+		}
+		if err == nil {
+			err = fmt.Errorf("it hashes to %s, not %s", got, sum.H1)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		wrong = append(wrong, Refusal{sum, file, err.Error()})
+		return nil
+	})
+	return wrong, err
+}
+
 func (s Store) insertGoMod(st *stage, sum Sum, file string) error {
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -153,7 +187,7 @@ func (s Store) insertModule(ctx context.Context, st *stage, sum Sum, base string
 	}
 	final := s.verified(key)
 	for range 3 {
-		if err = os.Rename(tmp, final); err == nil || s.stands(sum) {
+		if err = os.Rename(tmp, final); err == nil || s.Has(sum) {
 			return nil // another process was as quick
 		}
 		// Not whole: a power failure's, as only that or somebody's hand does it.

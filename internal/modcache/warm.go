@@ -120,7 +120,7 @@ func (s Store) take(ctx context.Context, w Warming, report *Warmth) ([]Sum, erro
 	var mu sync.Mutex
 	var have []Sum
 	err := each(ctx, sums, func(sum Sum) error {
-		ok, fresh := s.stands(sum), false
+		ok, fresh := s.Has(sum), false
 		var refused []Refusal
 		if !ok {
 			var err error
@@ -157,8 +157,9 @@ func (s Store) take(ctx context.Context, w Warming, report *Warmth) ([]Sum, erro
 	return have, err
 }
 
-// stands reports whether the store has what sum says, and notes its use.
-func (s Store) stands(sum Sum) bool {
+// Has reports whether the store of verified modules has what sum says, and notes
+// its use.
+func (s Store) Has(sum Sum) bool {
 	key, err := sum.key()
 	if err != nil {
 		return false
