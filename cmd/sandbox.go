@@ -27,6 +27,7 @@ func (g *gox) sandboxCommand() *cli.Command {
 			&cli.StringFlag{Name: "go", Usage: "as gox's own flag: pin this Go `VERSION`, or a GOROOT"},
 			&cli.StringFlag{Name: "from", Usage: "copy this `DIR`; as a rule that of the go.work or go.mod in force"},
 			&cli.StringSliceFlag{Name: "use", Usage: "extract a published `MODULE@VERSION` into the workspace; repeatable"},
+			netFlag(),
 		}, flags...)
 	}
 	return &cli.Command{
@@ -56,14 +57,14 @@ other folder everything. Symbolic links that lead out of it are refused.
 did not run. Without NAME the flags are those of create.
 
    gox sandbox run bug42 -- go test ./...
-   gox sandbox run --go 1.22 -- go vet ./...`,
+   gox sandbox run --net none --go 1.22 -- go test ./...`,
 				Flags:  making(&cli.StringFlag{Name: "dir", Usage: "run in this `DIR` of the workspace"}),
 				Action: g.sandboxRun,
 			},
 			{
 				Name: "shell", Usage: "open a shell inside", ArgsUsage: "NAME",
 				Description: "   gox sandbox shell bug42",
-				Flags:       []cli.Flag{&cli.StringFlag{Name: "dir", Usage: "start in this `DIR` of the workspace"}},
+				Flags:       []cli.Flag{&cli.StringFlag{Name: "dir", Usage: "start in this `DIR` of the workspace"}, netFlag()},
 				Action:      g.sandboxShell,
 			},
 			{
@@ -79,6 +80,7 @@ did not run. Without NAME the flags are those of create.
 				Flags: []cli.Flag{
 					jsonFlag(),
 					boolFlag("dir", "print only where the workspace in it stands"),
+					boolFlag("uses", "print what commands inside have asked of the network, and what was refused"),
 				},
 				Action: g.sandboxShow,
 			},
@@ -110,6 +112,8 @@ Nothing is downloaded. The exit code is 1 at the first difference, which is name
 				},
 				Action: g.sandboxVerify,
 			},
+			g.sandboxExportCommand(),
+			g.sandboxImportCommand(),
 		},
 	}
 }
@@ -124,7 +128,7 @@ func (g *gox) sandboxConfig(ctx context.Context, c *cli.Context) (sandbox.Config
 		g.Opts.GoVersion = c.String("go")
 	}
 	config := sandbox.Config{
-		Cache: g.CacheDir, Environ: g.Environ, Env: g.Opts.Overrides, Use: c.StringSlice("use"),
+		Cache: g.CacheDir, Environ: g.Environ, Net: c.String("net"), Helper: g.Executable, Env: g.Opts.Overrides, Use: c.StringSlice("use"),
 		Log: func(line string) { fmt.Fprintln(g.Stderr, "gox: "+g.Plain(line)) },
 	}
 	switch {
@@ -239,28 +243,34 @@ func (g *gox) sandboxCreate(c *cli.Context) error {
 		return sandboxFault(err)
 	}
 	defer s.Close()
+	return g.printSandbox(c, args[0], s)
+}
+
+// printSandbox answers with a new sandbox.
+func (g *gox) printSandbox(c *cli.Context, name string, s *sandbox.Sandbox) error {
 	if c.Bool("json") {
-		return g.printJSON(sandboxView{args[0], s.Dir(), s.Tree(), s.Warmth(), s.Manifest()})
+		return g.printJSON(sandboxView{name, s.Dir(), s.Tree(), s.Warmth(), s.Manifest()})
 	}
 	m, w := s.Manifest(), s.Warmth()
 	how := ""
 	if w.Linked > 0 {
 		how = fmt.Sprintf(", %d of them at hand (%s)", w.Linked, w.Mode)
 	}
-	fmt.Fprintf(g.Stdout, "%s: %s, %d files, %d main modules, %d others%s\n", args[0], m.Go.Version, m.Tree.Files, len(m.Main), len(m.Modules), how)
+	fmt.Fprintf(g.Stdout, "%s: %s, %d files, %d main modules, %d others%s\n", name, m.Go.Version, m.Tree.Files, len(m.Main), len(m.Modules), how)
 	fmt.Fprintln(g.Stdout, s.Tree())
 	return nil
 }
 
-// openSandbox opens the sandbox that is a verb's argument.
-func (g *gox) openSandbox(ctx context.Context, name string) (*sandbox.Sandbox, error) {
+// openSandbox opens the sandbox that is a verb's argument. net is --net, "" for
+// a verb that has none.
+func (g *gox) openSandbox(ctx context.Context, name, net string) (*sandbox.Sandbox, error) {
 	if err := sandbox.CheckName(name); err != nil {
 		return nil, &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 	}
 	if err := g.CheckCacheDir(); err != nil {
 		return nil, err
 	}
-	s, err := sandbox.Open(ctx, sandbox.Config{Name: name, Cache: g.CacheDir, Environ: g.Environ})
+	s, err := sandbox.Open(ctx, sandbox.Config{Name: name, Cache: g.CacheDir, Environ: g.Environ, Net: net, Helper: g.Executable})
 	return s, sandboxFault(err)
 }
 
@@ -285,7 +295,7 @@ func (g *gox) sandboxRun(c *cli.Context) (err error) {
 				return usagef("sandbox run: --%s is for a sandbox that is made for the run; what %s is made of is settled\n\tgox sandbox create --help", name, before[0])
 			}
 		}
-		s, err = g.openSandbox(c.Context, before[0])
+		s, err = g.openSandbox(c.Context, before[0], c.String("net"))
 	} else {
 		s, err = g.passingSandbox(c)
 	}
@@ -341,7 +351,7 @@ func (g *gox) sandboxShell(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := g.openSandbox(c.Context, args[0])
+	s, err := g.openSandbox(c.Context, args[0], c.String("net"))
 	if err != nil {
 		return gocmdFault(err)
 	}
@@ -393,12 +403,14 @@ func (g *gox) sandboxShow(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := g.openSandbox(c.Context, args[0])
+	s, err := g.openSandbox(c.Context, args[0], c.String("net"))
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	switch {
+	case c.Bool("uses"):
+		return g.printUses(c, s)
 	case c.Bool("dir"):
 		fmt.Fprintln(g.Stdout, s.Tree())
 		return nil
@@ -432,7 +444,7 @@ func (g *gox) sandboxDiff(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := g.openSandbox(c.Context, args[0])
+	s, err := g.openSandbox(c.Context, args[0], c.String("net"))
 	if err != nil {
 		return err
 	}
@@ -461,7 +473,7 @@ func (g *gox) sandboxVerify(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := g.openSandbox(c.Context, args[0])
+	s, err := g.openSandbox(c.Context, args[0], c.String("net"))
 	if err != nil {
 		return err
 	}

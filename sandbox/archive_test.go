@@ -286,6 +286,47 @@ func TestExportToolchain(t *testing.T) {
 	}
 }
 
+// A text file is text, and brings the modules that are small along.
+func TestExportText(t *testing.T) {
+	here, there := cache(t), cache(t)
+	s := dependent(t, here, "one")
+	want, err := buildSum(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	left, err := s.ExportText(t.Context(), &b, "go vet .")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(left, []string{"link: a symbolic link"}) {
+		t.Errorf("left out: %q", left)
+	}
+	for _, want := range []string{"# command: go vet .\n", "-- main.go --\n", "-- .modules/dep.test/two@v1.2.0/two.go --\n", "# modules: 2, of which 2 stand here\n"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, &b)
+		}
+	}
+	imported, err := Import(t.Context(), Config{Cache: there, Name: "x"}, bytes.NewReader(b.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer imported.Close()
+	if sum, err := buildSum(t.Context(), imported); err != nil || sum != want {
+		t.Errorf("built to %s, %v, want %s", sum, err, want)
+	}
+	if w := imported.Warmth(); w.Linked != 2 || w.Downloaded != 0 {
+		t.Errorf("%+v", w)
+	}
+	for name, old := range map[string]string{"module": "const Two = \"two\"", "way out": "-- main.go --", "no version": "# go: "} {
+		new := map[string]string{"module": "const Two = \"evil\"", "way out": "-- ../main.go --", "no version": "# "}[name]
+		_, err := Import(t.Context(), Config{Cache: there, Name: "y", Environ: []string{"GOPROXY=off"}}, strings.NewReader(strings.Replace(b.String(), old, new, 1)))
+		if err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+}
+
 // refused asserts that archive is refused for want, and leaves nothing.
 func refused(t *testing.T, cache string, archive []byte, want string) {
 	t.Helper()

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/mod/module"
 
+	"example.com/gox/internal/confine"
 	"example.com/gox/internal/gocmd"
 	"example.com/gox/profiles"
 )
@@ -68,12 +69,25 @@ type Config struct {
 	// Nil is the process's own.
 	Environ []string
 
+	// Net is how much of the network commands inside can reach: "none", only what
+	// they listen on themselves; "sources", besides, the profile's module proxies,
+	// checksum database and private hosts, through a door that notes each use;
+	// or "host". Linux enforces it, and elsewhere all but "host" is refused. What
+	// makes the sandbox can always reach the sources. "" is "sources" where
+	// Helper is given, else "host".
+	Net string
+
+	// Helper is the path of a gox program, without which nothing can be enforced.
+	Helper string
+
 	// Keep makes Close leave a sandbox without a name where it is.
 	Keep bool
 
 	// Log is told, in a line without a line feed, what the sandbox left out or
 	// took along on its own account. Nil is nobody.
 	Log func(line string)
+
+	caches []string // more module caches in which modules may be at hand
 }
 
 // check returns what is wrong with c, all of it.
@@ -91,6 +105,13 @@ func (c *Config) check() error {
 		add("sandbox: Name (%s) and Dir (%s) exclude one another\n\ta named sandbox stands in gox's cache directory", c.Name, c.Dir)
 	case !filepath.IsAbs(c.Dir):
 		add("sandbox: Dir %s: not an absolute path", c.Dir)
+	}
+	if c.Net != "" {
+		if n, err := confine.ParseNet(c.Net); err != nil {
+			errs = append(errs, err)
+		} else if n != confine.Host && c.Helper == "" {
+			add("sandbox: Net %q is nothing that can be enforced without Helper, the path of a gox program", c.Net)
+		}
 	}
 	if c.Keep && c.Name != "" {
 		add("sandbox: Keep does not go with Name (%s)\n\ta named sandbox is kept until it is removed", c.Name)

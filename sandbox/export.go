@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"archive/zip"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -105,7 +104,7 @@ func (s *Sandbox) members(ctx context.Context) (*Manifest, []member, error) {
 	}
 	m := s.manifest
 	if slices.ContainsFunc(changes, func(c Change) bool { return decides(c.Path) }) {
-		now := &Sandbox{dir: s.dir, cache: s.cache, build: s.build, toolchain: s.toolchain, variables: s.variables, manifest: s.manifest}
+		now := &Sandbox{dir: s.dir, cache: s.cache, build: s.build, toolchain: s.toolchain, variables: s.variables, manifest: s.manifest, net: s.net}
 		now.manifest.Main, now.manifest.Modules, now.manifest.Work = []Main{}, []Module{}, ""
 		if err := now.modules(ctx, nil); err != nil {
 			return nil, nil, err
@@ -324,24 +323,4 @@ func zipGOROOT(ctx context.Context, file, goroot, name string) (m member, h1 str
 		kind: "-", size: size, sum: fmt.Sprintf("%x", sum.Sum(nil)),
 		open: func() (io.ReadCloser, error) { return os.Open(file) },
 	}, h1, err
-}
-
-// toolchainFiles returns the files of a GOROOT that are the module's, sorted,
-// each with the module before it: all but the go.mod files that are copies.
-func toolchainFiles(goroot, module string) ([]string, error) {
-	files, err := dirhash.DirFiles(goroot, module)
-	if err != nil {
-		return nil, err
-	}
-	at := func(name string) string { return filepath.Join(goroot, strings.TrimPrefix(name, module)) }
-	files = slices.DeleteFunc(files, func(name string) bool {
-		if path.Base(name) != "go.mod" {
-			return false
-		}
-		data, err := os.ReadFile(at(name))
-		from, ferr := os.ReadFile(at(path.Dir(name) + "/_go.mod"))
-		return err == nil && ferr == nil && bytes.Equal(data, from)
-	})
-	slices.Sort(files)
-	return files, nil
 }

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -26,20 +27,27 @@ const importDir = "import"
 // ownGOROOT is where the toolchain of an archive stands in it.
 const ownGOROOT = "go"
 
-// Import makes a sandbox of an archive that Export has written. Of c count Name,
-// Dir, Cache, Environ, Keep and Log; any other field is an error. No network is
-// needed, and none is used, where the toolchain came along or is installed.
+// Import makes a sandbox of an archive that Export has written, or of what
+// ExportText has. Of c count Name,
+// Dir, Cache, Environ, Keep, Net, Helper and Log; any other field is an error. No network is
+// needed, and none is used, where the toolchain came along or is installed; of a
+// text file go fetches the modules that do not stand in it.
 //
 // What is taken is proved first: each file is what the archive's list says, the
 // workspace what the manifest says, and each module what go.sum and the
 // manifest say. An archive that fails in any of this leaves nothing behind.
 func Import(ctx context.Context, c Config, r io.Reader) (*Sandbox, error) {
-	if only := (Config{Name: c.Name, Dir: c.Dir, Cache: c.Cache, Environ: c.Environ, Keep: c.Keep, Log: c.Log}); !sameConfig(c, only) {
-		return nil, errors.New("sandbox: Import takes Name or Dir, Cache, Environ, Keep and Log; what a sandbox is made of is in the archive")
+	if only := (Config{Name: c.Name, Dir: c.Dir, Cache: c.Cache, Environ: c.Environ, Keep: c.Keep, Log: c.Log, Net: c.Net, Helper: c.Helper}); !sameConfig(c, only) {
+		return nil, errors.New("sandbox: Import takes Name or Dir, Cache, Environ, Keep, Net, Helper and Log; what a sandbox is made of is in the archive")
 	}
 	if err := c.check(); err != nil {
 		return nil, err
 	}
+	in := bufio.NewReader(r)
+	if head, err := in.Peek(2); err == nil && string(head) == "# " {
+		return importText(ctx, c, in)
+	}
+	r = in
 	if runtime.GOOS == "windows" {
 		return nil, fmt.Errorf("%s: %w on Windows\n\tuse it on Linux or macOS", c.label(), errors.ErrUnsupported)
 	}
@@ -62,7 +70,7 @@ func Import(ctx context.Context, c Config, r io.Reader) (*Sandbox, error) {
 	if c.Dir != "" {
 		parent = filepath.Dir(c.Dir)
 	}
-	s := &Sandbox{name: c.Name, cache: cache, build: filepath.Join(cache, "build"), keep: c.Keep}
+	s := &Sandbox{name: c.Name, cache: cache, build: filepath.Join(cache, "build"), keep: c.Keep, net: c.network()}
 	if err := s.stage(parent); err != nil {
 		return nil, err
 	}

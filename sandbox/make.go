@@ -21,7 +21,6 @@ import (
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
 
-	"example.com/gox/internal/gocmd"
 	"example.com/gox/internal/owned"
 	"example.com/gox/internal/redact"
 )
@@ -322,7 +321,7 @@ func (s *Sandbox) output(ctx context.Context, dir string, env []string, args ...
 	var out, errs bytes.Buffer
 	cmd := inShell(s.toolchain.Path, args)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, &out, &errs
-	code, err := gocmd.Run(ctx, cmd)
+	code, err := s.run(ctx, s.net.fetching(), cmd)
 	if err == nil {
 		err = ctx.Err()
 	}

@@ -70,6 +70,7 @@ type Sandbox struct {
 	proxy     string      // where modules come from while it is made; "" is from where the variables say
 	lock      *owned.Lock // nil once closed
 	keep      bool
+	net       network
 	warmth    Warmth
 	at        map[string]bool // what warm had at hand, MODULE@VERSION
 }
@@ -109,7 +110,7 @@ func New(ctx context.Context, c Config) (*Sandbox, error) {
 	if c.Dir != "" {
 		parent = filepath.Dir(c.Dir)
 	}
-	s := &Sandbox{name: c.Name, cache: cache, build: filepath.Join(cache, "build"), toolchain: tc, keep: c.Keep}
+	s := &Sandbox{name: c.Name, cache: cache, build: filepath.Join(cache, "build"), toolchain: tc, keep: c.Keep, net: c.network()}
 	if err := s.stage(parent); err != nil {
 		return nil, err
 	}
@@ -241,7 +242,7 @@ func (s *Sandbox) Run(ctx context.Context, c Command) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return gocmd.Run(ctx, cmd)
+	return s.run(ctx, s.net, cmd)
 }
 
 func (s *Sandbox) command(c Command) (gocmd.Cmd, error) {
@@ -349,13 +350,14 @@ func (s *Sandbox) discard() error {
 }
 
 // Open opens a sandbox that stands: the one called c.Name, or the one at c.Dir.
-// Of the other fields of c only Cache and Environ count; any other is an error.
+// Of the other fields of c only Cache, Environ, Net and Helper count; any other is
+// an error.
 // As long as it is open nobody removes it.
 //
 // errors.Is(err, fs.ErrNotExist) holds where there is none.
 func Open(ctx context.Context, c Config) (*Sandbox, error) {
-	if only := (Config{Name: c.Name, Dir: c.Dir, Cache: c.Cache, Environ: c.Environ}); !reflect.DeepEqual(c, only) {
-		return nil, errors.New("sandbox: Open takes Name or Dir, Cache and Environ; what a sandbox is made of is settled by New")
+	if only := (Config{Name: c.Name, Dir: c.Dir, Cache: c.Cache, Environ: c.Environ, Net: c.Net, Helper: c.Helper}); !reflect.DeepEqual(c, only) {
+		return nil, errors.New("sandbox: Open takes Name or Dir, Cache, Environ, Net and Helper; what a sandbox is made of is settled by New")
 	}
 	if c.Name == "" && c.Dir == "" {
 		return nil, errors.New("sandbox: Open wants a Name or a Dir")
@@ -371,7 +373,7 @@ func Open(ctx context.Context, c Config) (*Sandbox, error) {
 	if c.Name != "" {
 		dir = filepath.Join(cache, kind, c.Name)
 	}
-	s := &Sandbox{name: cmp.Or(c.Name, filepath.Base(dir)), dir: dir, cache: cache, build: filepath.Join(cache, "build")}
+	s := &Sandbox{name: cmp.Or(c.Name, filepath.Base(dir)), dir: dir, cache: cache, build: filepath.Join(cache, "build"), net: c.network()}
 	if m, err := owned.Read(dir); errors.Is(err, fs.ErrNotExist) || err == nil && m.Kind != kind {
 		return nil, &missingError{c.label()}
 	} else if err != nil {

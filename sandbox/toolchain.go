@@ -95,9 +95,21 @@ func atGOROOT(goroot string) (toolchain, error) {
 // each go.mod, which only come when it is installed.
 func hashGOROOT(goroot, version string) (string, error) {
 	module := toolchainModule(version)
-	files, err := dirhash.DirFiles(goroot, module)
+	files, err := toolchainFiles(goroot, module)
 	if err != nil {
 		return "", err
+	}
+	return dirhash.Hash1(files, func(name string) (io.ReadCloser, error) {
+		return os.Open(filepath.Join(goroot, strings.TrimPrefix(name, module)))
+	})
+}
+
+// toolchainFiles returns the files of a GOROOT that are the module's, sorted,
+// each with the module before it: all but the go.mod files that are copies.
+func toolchainFiles(goroot, module string) ([]string, error) {
+	files, err := dirhash.DirFiles(goroot, module)
+	if err != nil {
+		return nil, err
 	}
 	at := func(name string) string { return filepath.Join(goroot, strings.TrimPrefix(name, module)) }
 	files = slices.DeleteFunc(files, func(name string) bool {
@@ -108,7 +120,8 @@ func hashGOROOT(goroot, version string) (string, error) {
 		from, ferr := os.ReadFile(at(path.Dir(name) + "/_go.mod"))
 		return err == nil && ferr == nil && bytes.Equal(data, from)
 	})
-	return dirhash.Hash1(files, func(name string) (io.ReadCloser, error) { return os.Open(at(name)) })
+	slices.Sort(files)
+	return files, nil
 }
 
 // toolchainModule returns the module version that is the toolchain.

@@ -129,7 +129,7 @@ func others(n int) string {
 
 // twin makes a second sandbox of what s was made of.
 func (s *Sandbox) twin(ctx context.Context, cached bool) (_ *Sandbox, err error) {
-	t := &Sandbox{cache: s.cache, build: s.build, toolchain: s.toolchain, variables: slices.Clone(s.variables)}
+	t := &Sandbox{cache: s.cache, build: s.build, toolchain: s.toolchain, variables: slices.Clone(s.variables), net: s.net}
 	if err := t.stage(filepath.Join(s.cache, kind)); err != nil {
 		return nil, err
 	}

@@ -87,7 +87,7 @@ func (s *Sandbox) sums() ([]modcache.Sum, error) {
 // moduleCaches returns the module caches of this user's where modules may be at
 // hand: go's own, and gox's.
 func (c *Config) moduleCaches(cache string) []string {
-	var dirs []string
+	dirs := slices.Clone(c.caches)
 	switch gopath := filepath.SplitList(c.getenv("GOPATH")); {
 	case c.getenv("GOMODCACHE") != "":
 		dirs = append(dirs, c.getenv("GOMODCACHE"))

@@ -32,6 +32,10 @@ const (
 
 func (s Store) verified(name string) string { return filepath.Join(s.Root, kindVerified, name) }
 
+// Verified returns the directory of the store of verified modules. Nobody but
+// this package writes into it.
+func (s Store) Verified() string { return s.verified("") }
+
 // verifiedLock is held shared by who links, and alone by who removes.
 func (s Store) verifiedLock() *flock.Flock { return flock.New(s.verified(".lock")) }
 

@@ -1,0 +1,102 @@
+package sandbox
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"example.com/gox/internal/confine"
+	"example.com/gox/internal/gocmd"
+	"example.com/gox/internal/modcache"
+)
+
+// usesFile is where each use of the door is noted, a line of JSON each.
+const usesFile = "net.jsonl"
+
+// A Use is one use of the door through which commands inside reach the sources
+// of the profile.
+type Use = confine.Use
+
+// A network is how much of it commands inside can reach.
+type network struct {
+	net    confine.Net // "" is not decided
+	helper string
+}
+
+func (c *Config) network() network {
+	n := network{confine.Net(c.Net), c.Helper}
+	if n.net == "" {
+		if n.net = confine.Host; c.Helper != "" {
+			n.net = confine.Sources
+		}
+	}
+	return n
+}
+
+// fetching is n for the commands that make a sandbox.
+func (n network) fetching() network {
+	if n.net == confine.None {
+		n.net = confine.Sources
+	}
+	return n
+}
+
+// run runs a command in the network that n is, where it can write neither into
+// the store of verified modules nor into the toolchain.
+func (s *Sandbox) run(ctx context.Context, n network, c gocmd.Cmd) (code int, err error) {
+	p := confine.Policy{Net: cmp.Or(n.net, confine.Host), Helper: n.helper}
+	if n.helper == "" {
+		return gocmd.Run(ctx, c)
+	}
+	p.ReadOnly = []string{modcache.Store{Root: s.cache}.Verified(), s.toolchain.GOROOT}
+	if p.Net == confine.Sources {
+		if p.Allow, err = confine.SourcesOf(func(name string) string { return lookup(c.Env, name) }); err != nil {
+			return 0, err
+		}
+		var mu sync.Mutex
+		p.Record = func(u Use) {
+			mu.Lock()
+			defer mu.Unlock()
+			s.noteUse(u)
+		}
+	}
+	return confine.Run(ctx, p, c)
+}
+
+// noteUse notes a use, as well as it can: a full disk must not end the command.
+func (s *Sandbox) noteUse(u Use) {
+	line, err := json.Marshal(u)
+	if err != nil {
+		return
+	}
+	f, err := os.OpenFile(filepath.Join(s.dir, usesFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		return
+	}
+	f.Write(append(line, '\n')) // in one call: other commands append too
+	f.Close()
+}
+
+// Uses returns what commands inside have asked the network for, since the
+// sandbox was made: under "sources" what went through the door, and what it
+// refused.
+func (s *Sandbox) Uses() ([]Use, error) {
+	data, err := os.ReadFile(filepath.Join(s.dir, usesFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var all []Use
+	for line := range bytes.Lines(data) {
+		var u Use
+		if json.Unmarshal(line, &u) == nil { // else a killed command's last
+			all = append(all, u)
+		}
+	}
+	return all, err
+}
