@@ -83,6 +83,14 @@ func (g *gox) script(c *cli.Context) (err error) {
 	if c.Duration("timeout") < 0 {
 		return usagef("script --timeout %v: less than nothing\n\tgox script --help", c.Duration("timeout"))
 	}
+	for _, name := range []string{"junit", "markdown", "html"} {
+		// Said now, and not when all has run.
+		if file := c.String(name); file != "" {
+			if _, err := os.Stat(filepath.Dir(wrap.Absolute(file, g.Dir))); err != nil {
+				return usagef("script --%s %s: %w", name, file, err)
+			}
+		}
+	}
 	// A second interrupt ends gox at once.
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -129,11 +137,11 @@ func (g *gox) script(c *cli.Context) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := g.writeReports(c, report); err != nil {
-		return err
-	}
 	if !v.json {
 		v.table(report)
+	}
+	if err := g.writeReports(c, report); err != nil {
+		return err
 	}
 	if v.failed > 0 {
 		return &wrap.ExitError{Code: wrap.ExitFindings}
