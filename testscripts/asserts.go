@@ -325,6 +325,9 @@ func (p *play) exitNever(c *call, d time.Duration, args []string) error {
 		}
 	}()
 	code, err := gocmd.Run(ctx, gocmd.Cmd{Path: program, Args: args[1:], Dir: c.MkAbs(""), Env: p.environ(c.TestScript), Stdout: out[0], Stderr: out[1]})
+	if errors.Is(err, context.Canceled) && context.Cause(ctx) == errElapsed {
+		return p.exitNever(c, 2*d, args) // the time had passed before the program began
+	}
 	if err != nil {
 		return err
 	}

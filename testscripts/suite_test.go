@@ -88,7 +88,7 @@ func TestSuite(t *testing.T) {
 		"bad.txtar":  "# claim: one\n# holds: go1.20..\n# claim: two\n[holds:one] exec go list -f <ok> fmt\n[!holds:one] exit 2 go bogus\n[holds:two] exec go bogus\n",
 		"good.txtar": "proxy A\nenv GOPROXY=$A\nexec go mod download example.com/dep@v1.0.0\n-- go.mod --\nmodule m\n-- proxy/A/example.com/dep@v1.0.0/x.go --\npackage x\n",
 		"skip.txtar": "skip 'not today'\nexec go version\n",
-		"wait.txtar": "exit never=10ms sleep 60\n",
+		"wait.txtar": "exit never=1ms sleep 60\n",
 	} {
 		s, err := ownScript(t, name, text)
 		if err != nil {
