@@ -127,6 +127,10 @@ func (r *Runner) run(ctx context.Context, s *Script, res *Result) error {
 	if root, err = filepath.EvalSymlinks(root); err != nil {
 		return err
 	}
+	if err := nothingAbove(root); err != nil {
+		os.Remove(root)
+		return err
+	}
 	if r.Keep {
 		res.WorkDir = filepath.Join(root, "script-"+s.Name)
 	} else {
@@ -177,6 +181,25 @@ func (r *Runner) run(ctx context.Context, s *Script, res *Result) error {
 		return fmt.Errorf("%s: %w: not done after %v: %w", s.File, ErrDeviates, timeout, ctx.Err())
 	}
 	return fmt.Errorf("%s: %w", s.File, ErrDeviates)
+}
+
+// nothingAbove returns an error where go, which looks for them upward, would
+// find a main module or a workspace that is not the script's.
+func nothingAbove(dir string) error {
+	for parent := filepath.Dir(dir); parent != dir; parent = filepath.Dir(dir) {
+		for _, name := range []string{"go.work", "go.mod"} {
+			if file := filepath.Join(parent, name); isFile(file) {
+				return fmt.Errorf("%s: go would find it from the work directories, which are below\n\tset TMPDIR to a directory that has none above it", file)
+			}
+		}
+		dir = parent
+	}
+	return nil
+}
+
+func isFile(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // withoutPasswords masks what a profile in a repository may bring into a URL.
@@ -270,6 +293,11 @@ func (p *play) setup(e *testscript.Env) error {
 			return err
 		}
 		if err := link(p.Gox, filepath.Join(bin, "gox"+filepath.Ext(p.Gox))); err != nil {
+			return err
+		}
+		// What gox takes for the root of a repository, and go for nothing: no
+		// profiles are looked for further up.
+		if err := os.Mkdir(sub(".jj"), 0o777); err != nil {
 			return err
 		}
 		// Whatever a profile says: the go under test is this one.
@@ -441,8 +469,9 @@ func link(from, to string) error {
 
 // copyTree copies the directory from to to, which must not exist. Symbolic
 // links stay as they are; what is neither that, a file nor a directory is left
-// out, and .git too.
+// out, and .git too, and the copy itself, should it stand in there.
 func copyTree(to, from string) error {
+	var copied fs.FileInfo // to itself
 	return filepath.WalkDir(from, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -458,7 +487,17 @@ func copyTree(to, from string) error {
 		case d.Name() == ".git":
 			return nil
 		case d.IsDir():
-			return os.Mkdir(target, 0o777)
+			if copied != nil {
+				if info, err := d.Info(); err == nil && os.SameFile(info, copied) {
+					return fs.SkipDir
+				}
+				return os.Mkdir(target, 0o777)
+			}
+			if err := os.Mkdir(target, 0o777); err != nil {
+				return err
+			}
+			copied, err = os.Lstat(target)
+			return err
 		case d.Type() == fs.ModeSymlink:
 			link, err := os.Readlink(name)
 			if err != nil {

@@ -298,6 +298,14 @@ func TestSnapshot(t *testing.T) {
 		}
 		check(t, to)
 	})
+	t.Run("into itself", func(t *testing.T) {
+		dir := filled(t)
+		to := filepath.Join(dir, "deep", "copy")
+		if err := Snapshot(t.Context(), to, dir, os.Environ()); err != nil {
+			t.Fatal(err)
+		}
+		check(t, to)
+	})
 	t.Run("git", func(t *testing.T) {
 		dir := filled(t)
 		git := func(args ...string) {
