@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	goversion "go/version"
 	"io"
 	"io/fs"
 	"os"
@@ -65,31 +66,15 @@ func (g *gox) script(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := g.checkScriptFlags(c); err != nil {
+		return err
+	}
 	scripts, err := g.chooseScripts(args)
 	if err != nil {
 		return &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 	}
 	if c.Bool("list") {
 		return g.listScripts(c, scripts)
-	}
-	if spec := c.String("go"); c.IsSet("go") {
-		if err := gocmd.CheckSpec(spec); err != nil {
-			return usagef("script --go: %w", err)
-		}
-	}
-	if c.Int("j") < 1 {
-		return usagef("script -j %d: at least one\n\tgox script -j %d", c.Int("j"), runtime.NumCPU())
-	}
-	if c.Duration("timeout") < 0 {
-		return usagef("script --timeout %v: less than nothing\n\tgox script --help", c.Duration("timeout"))
-	}
-	for _, name := range []string{"junit", "markdown", "html"} {
-		// Said now, and not when all has run.
-		if file := c.String(name); file != "" {
-			if _, err := os.Stat(filepath.Dir(wrap.Absolute(file, g.Dir))); err != nil {
-				return usagef("script --%s %s: %w", name, file, err)
-			}
-		}
 	}
 	// A second interrupt ends gox at once.
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
@@ -105,33 +90,19 @@ func (g *gox) script(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	base := testscripts.Runner{Environ: g.Environ, Gox: g.Executable, Dir: dir, Keep: c.Bool("keep"), Verbose: c.Bool("v"), Timeout: c.Duration("timeout")}
-	if from := c.String("repo"); c.IsSet("repo") {
-		base.Repo = filepath.Join(dir, "repo")
-		if err := testscripts.Snapshot(ctx, base.Repo, wrap.Absolute(from, g.Dir), g.Environ); err != nil {
-			return &wrap.ExitError{Code: wrap.ExitUsage, Err: fmt.Errorf("script --repo %s: %w", from, err)}
-		}
+	runners, err := g.runners(ctx, c, gos, dir)
+	if err != nil {
+		return err
 	}
 	report := testscripts.Report{Scripts: scripts, Missing: missing}
-	suite := testscripts.Suite{Scripts: scripts, Jobs: c.Int("j")}
-	for _, under := range gos {
-		r := base
-		r.Go, r.Version = under.Path, under.Version
-		if r.Version, err = r.GoVersion(ctx); err != nil {
-			return err
-		}
-		if slices.Contains(report.Versions, r.Version) {
-			continue
-		}
+	for _, r := range runners {
 		report.Versions = append(report.Versions, r.Version)
-		r.GOCACHE, r.Downloads = g.caches(ctx, r.Go)
-		suite.Runners = append(suite.Runners, &r)
 	}
-	v := &scriptView{gox: g, json: c.Bool("json"), verbose: c.Bool("v"), all: len(scripts) * len(suite.Runners), began: time.Now(), told: map[string]string{}}
+	v := &scriptView{gox: g, json: c.Bool("json"), verbose: c.Bool("v"), all: len(scripts) * len(runners), began: time.Now(), told: map[string]string{}}
 	for _, m := range missing {
 		v.missing(m)
 	}
-	suite.Done = v.result
+	suite := testscripts.Suite{Scripts: scripts, Runners: runners, Jobs: c.Int("j"), Done: v.result}
 	report.Results = suite.Run(ctx)
 	v.clear()
 	if err := ctx.Err(); err != nil {
@@ -147,6 +118,64 @@ func (g *gox) script(c *cli.Context) (err error) {
 		return &wrap.ExitError{Code: wrap.ExitFindings}
 	}
 	return nil
+}
+
+// checkScriptFlags finds now what would otherwise show when all has run.
+func (g *gox) checkScriptFlags(c *cli.Context) error {
+	if c.IsSet("go") {
+		if err := gocmd.CheckSpec(c.String("go")); err != nil {
+			return usagef("script --go: %w", err)
+		}
+	}
+	if c.Int("j") < 1 {
+		return usagef("script -j %d: at least one\n\tgox script -j %d", c.Int("j"), runtime.NumCPU())
+	}
+	if c.Duration("timeout") < 0 {
+		return usagef("script --timeout %v: less than nothing\n\tgox script --help", c.Duration("timeout"))
+	}
+	for _, flag := range []string{"junit", "markdown", "html"} {
+		name := c.String(flag)
+		if name == "" {
+			continue
+		}
+		if _, err := os.Stat(filepath.Dir(wrap.Absolute(name, g.Dir))); err != nil {
+			return usagef("script --%s %s: %w", flag, name, err)
+		}
+	}
+	return nil
+}
+
+// runners returns what runs scripts, one for each version among gos, with work
+// directories in dir.
+func (g *gox) runners(ctx context.Context, c *cli.Context, gos []gocmd.Go, dir string) ([]*testscripts.Runner, error) {
+	base := testscripts.Runner{
+		Environ: g.Environ, Gox: g.Executable, Dir: dir,
+		Keep: c.Bool("keep"), Verbose: c.Bool("v"), Timeout: c.Duration("timeout"),
+	}
+	if from := c.String("repo"); c.IsSet("repo") {
+		base.Repo = filepath.Join(dir, "repo")
+		if err := testscripts.Snapshot(ctx, base.Repo, wrap.Absolute(from, g.Dir), g.Environ); err != nil {
+			return nil, &wrap.ExitError{Code: wrap.ExitUsage, Err: fmt.Errorf("script --repo %s: %w", from, err)}
+		}
+	}
+	if len(gos) > 0 {
+		base.GOCACHE, base.Downloads = g.caches(ctx, gos[0].Path)
+	}
+	var runners []*testscripts.Runner
+	for _, under := range gos {
+		r := base
+		r.Go, r.Version = under.Path, under.Version
+		var err error
+		if r.Version, err = r.GoVersion(ctx); err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(runners, func(other *testscripts.Runner) bool { return other.Version == r.Version }) {
+			runners = append(runners, &r)
+		}
+	}
+	// Reports want the oldest first.
+	slices.SortFunc(runners, func(a, b *testscripts.Runner) int { return goversion.Compare(a.Version, b.Version) })
+	return runners, nil
 }
 
 // chooseScripts returns the scripts that a call names: all that gox ships where
@@ -294,9 +323,9 @@ func (g *gox) listScripts(c *cli.Context, scripts []*testscripts.Script) error {
 	return nil
 }
 
-// gosUnderTest returns the go commands of the versions in spec, oldest first,
-// having installed what is missing, and those that cannot be had. Without spec
-// it is the one that a run would use.
+// gosUnderTest returns the go commands of the versions in spec, having
+// installed what is missing, and those that cannot be had. Without spec it is
+// the one that a run would use.
 func (g *gox) gosUnderTest(ctx context.Context, spec string) ([]gocmd.Go, []testscripts.Missing, error) {
 	if spec == "" {
 		pl, err := g.Plan(ctx, g.Dir, true)
