@@ -17,6 +17,7 @@ import (
 
 	"example.com/gox/internal/gocmd"
 	"example.com/gox/internal/wrap"
+	"example.com/gox/profiles"
 	"example.com/gox/sandbox"
 )
 
@@ -135,7 +136,15 @@ func (g *gox) sandboxConfig(ctx context.Context, c *cli.Context) (sandbox.Config
 	case c.IsSet("from"):
 		config.From = wrap.Absolute(c.String("from"), g.Dir)
 	case len(config.Use) == 0:
-		config.From = g.workspaceRoot()
+		pl, err := g.Plan(ctx, g.Dir, true)
+		if err != nil {
+			return config, err
+		}
+		work := ""
+		if s := pl.Env.Lookup("GOWORK"); s.Origin.Layer < profiles.Environment {
+			work = s.Value
+		}
+		config.From = g.workspaceRoot(work)
 	}
 	if rel, err := filepath.Rel(config.From, g.Dir); config.From != "" && err == nil && rel != "." && filepath.IsLocal(rel) {
 		config.WorkDir = filepath.ToSlash(rel)
@@ -174,9 +183,9 @@ func (g *gox) sandboxConfig(ctx context.Context, c *cli.Context) (sandbox.Config
 }
 
 // workspaceRoot returns the directory of the go.work in force, else that of
-// the go.mod, else the working directory.
-func (g *gox) workspaceRoot() string {
-	work := g.Getenv("GOWORK")
+// the go.mod, else the working directory. work is what gox or the profile says of
+// GOWORK; what the environment says does not count, here as little as inside.
+func (g *gox) workspaceRoot(work string) string {
 	if filepath.IsAbs(work) {
 		return filepath.Dir(work)
 	}
