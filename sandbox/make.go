@@ -79,7 +79,7 @@ func (s *Sandbox) make(ctx context.Context, c *Config) error {
 
 // furnish makes what is in a sandbox besides the workspace.
 func (s *Sandbox) furnish() error {
-	for _, dir := range []string{treeDir, "home", "tmp", "gopath", "mod", "bin"} {
+	for _, dir := range []string{treeDir, "home", "tmp", "gopath", "mod"} {
 		if err := os.Mkdir(filepath.Join(s.dir, dir), 0o755); err != nil {
 			return err
 		}
@@ -89,6 +89,20 @@ func (s *Sandbox) furnish() error {
 	}
 	if err := os.WriteFile(filepath.Join(s.dir, "home", ".gitconfig"), nil, 0o644); err != nil {
 		return err
+	}
+	// Telemetry would count, and since go1.23 start a process that goes on writing
+	// into HOME after its go has ended. Its mode stands in a file.
+	for _, config := range []string{".config", "Library/Application Support"} { // os.UserConfigDir
+		dir := filepath.Join(s.dir, "home", config, "go", "telemetry")
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "mode"), []byte("off"), 0o644); err != nil {
+			return err
+		}
+		if runtime.GOOS != "darwin" {
+			break
+		}
 	}
 	// go looks for a go.mod as far as the root of the file system.
 	return os.WriteFile(filepath.Join(s.dir, guardFile), []byte("module sandbox.invalid\n\ngo 1.18\n"), 0o644)

@@ -32,6 +32,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -97,7 +98,7 @@ func New(ctx context.Context, c Config) (*Sandbox, error) {
 		final = filepath.Join(store, c.Name)
 	}
 	if final != "" {
-		if err := vacant(final, c.label()); err != nil {
+		if err := c.vacant(final); err != nil {
 			return nil, err
 		}
 	}
@@ -121,27 +122,32 @@ func New(ctx context.Context, c Config) (*Sandbox, error) {
 		return nil, errors.Join(fmt.Errorf("%s: %w", c.label(), err), s.discard())
 	}
 	if final != "" {
-		err := s.settle(final)
+		err := s.settle(&c, final)
 		if err == nil && s.warmth.Mode != "" {
 			err = s.warm(ctx, nil, nil) // the store is told who has links into it, by their place
 		}
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", c.label(), err), s.discard())
+			if !errors.Is(err, fs.ErrExist) {
+				err = fmt.Errorf("%s: %w", c.label(), err)
+			}
+			return nil, errors.Join(err, s.discard())
 		}
 	}
 	return s, nil
 }
 
-// vacant returns an error where something stands at dir.
-func vacant(dir, label string) error {
-	entries, err := os.ReadDir(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist), err == nil && len(entries) == 0:
+// vacant returns an error where something stands at dir. Only one that was
+// named by its path may be an empty directory.
+func (c *Config) vacant(dir string) error {
+	switch entries, err := os.ReadDir(dir); {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
-	case err == nil || !errors.Is(err, fs.ErrPermission):
-		return &existError{label}
+	case errors.Is(err, fs.ErrPermission):
+		return err
+	case err == nil && len(entries) == 0 && c.Dir != "":
+		return nil
 	}
-	return err
+	return &existError{c.label()}
 }
 
 type existError struct{ label string }
@@ -177,13 +183,13 @@ func (s *Sandbox) stage(parent string) error {
 	}
 }
 
-// settle gives s, which is whole, its name.
-func (s *Sandbox) settle(final string) error {
+// settle gives s, which is whole, its place.
+func (s *Sandbox) settle(c *Config, final string) error {
+	if c.Dir != "" {
+		os.Remove(final) // the empty directory that may be there
+	}
 	if err := os.Rename(s.dir, final); err != nil {
-		if vacant(final, "") != nil {
-			return &existError{"sandbox " + cmp.Or(s.name, final)}
-		}
-		return err
+		return cmp.Or(c.vacant(final), err)
 	}
 	s.dir = final
 	if s.name != "" {
@@ -437,13 +443,34 @@ func sweep(store string) error {
 	}
 	errs := []error{owned.Sweep(store)}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), newPrefix) && e.IsDir() {
-			if err := remove(filepath.Join(store, e.Name())); !errors.Is(err, owned.ErrHeld) && !errors.Is(err, fs.ErrNotExist) {
-				errs = append(errs, err)
-			}
+		dir := filepath.Join(store, e.Name())
+		fresh := strings.HasPrefix(e.Name(), newPrefix)
+		if !e.IsDir() || !fresh && !remnant(dir) {
+			continue
+		}
+		if remnant(dir) {
+			owned.Adopt(dir, owned.Marker{Kind: kind, Name: e.Name()})
+		}
+		if err := remove(dir); !errors.Is(err, owned.ErrHeld) && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// remnant reports whether dir has no marker, and nothing in it but what is made
+// by a program that still ran inside when its sandbox was removed.
+func remnant(dir string) bool {
+	if _, err := owned.Read(dir); !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if !slices.Contains([]string{treeDir, "home", "tmp", "gopath", "mod"}, e.Name()) || !e.IsDir() {
+			return false
+		}
+	}
+	return err == nil && len(entries) > 0
 }
 
 // remove removes the sandbox at dir unless somebody has it open.

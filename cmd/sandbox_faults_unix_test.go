@@ -1,0 +1,216 @@
+//go:build unix
+
+package cmd_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/gox/internal/gotest"
+	"example.com/gox/sandbox"
+)
+
+// A sandboxer runs gox sandbox on a tiny workspace.
+type sandboxer struct {
+	cache, source string
+	environ       []string
+}
+
+func newSandboxer(t *testing.T) *sandboxer {
+	t.Helper()
+	gotest.Toolchain(t, sandboxGo)
+	s := &sandboxer{cache: filepath.Join(t.TempDir(), "gox"), source: filepath.Join(t.TempDir(), "source")}
+	if err := linkStores(t, s.cache); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		"go.mod": "module example.test/m\n\ngo 1.18\n", "main.go": "package main\n\nfunc main() {}\n", "a/b/c": "c", "a/d": "d",
+	} {
+		file := filepath.Join(s.source, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.environ = append(scriptEnv(t, gotest.Toolchain(t, sandboxGo)), "HOME="+t.TempDir(), "GOX_CACHE="+s.cache)
+	return s
+}
+
+func (s *sandboxer) command(args ...string) *exec.Cmd {
+	c := exec.Command(filepath.Join(bin, "gox"), append([]string{"sandbox"}, args...)...)
+	c.Dir, c.Env = s.source, s.environ
+	return c
+}
+
+// gox returns how a run of gox sandbox ended, and what it said.
+func (s *sandboxer) gox(t *testing.T, args ...string) (status, output string) {
+	t.Helper()
+	out, err := s.command(args...).CombinedOutput()
+	exit, _ := err.(*exec.ExitError)
+	if err != nil && exit == nil {
+		t.Fatal(err)
+	}
+	return statusOf(exit), string(out)
+}
+
+// sourceNow is the workspace outside, as a listing of names and contents.
+func (s *sandboxer) sourceNow(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.WalkDir(s.source, func(name string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(name)
+		fmt.Fprintf(&b, "%s %q\n", name, data)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// whole checks a sandbox that has a name: all that is in one is there.
+func (s *sandboxer) whole(t *testing.T, name string) {
+	t.Helper()
+	box, err := sandbox.Open(t.Context(), sandbox.Config{Name: name, Cache: s.cache})
+	if err != nil {
+		t.Errorf("%s: %v", name, err)
+		return
+	}
+	defer box.Close()
+	if changes, err := box.Changes(); err != nil || len(changes) > 1 || len(changes) == 1 && changes[0].Path != "made" {
+		t.Errorf("%s: not whole: %v %v", name, changes, err)
+	}
+	if m := box.Manifest(); m.Tree.Files != 4 || len(m.Main) != 1 {
+		t.Errorf("%s: its manifest is not whole:\n%s", name, m.Marshal())
+	}
+}
+
+// gox is killed at random points of making, using and removing sandboxes, more
+// than a hundred times. What stands under a name is whole, nothing outside has
+// changed, and the next command clears up.
+func TestSandboxKilled(t *testing.T) {
+	s := newSandboxer(t)
+	before := s.sourceNow(t)
+	kinds := []func(name string) []string{
+		func(name string) []string { return []string{"create", "--go", sandboxGo, name} },
+		func(name string) []string { return []string{"run", name, "--", "sh", "-c", "echo x >made"} },
+		func(string) []string { return []string{"run", "--go", sandboxGo, "--", "sh", "-c", "echo x >made"} },
+		func(name string) []string { return []string{"remove", name} },
+	}
+	// How long each takes when it lives.
+	var took [4]time.Duration
+	for i, kind := range kinds {
+		start := time.Now()
+		if status, out := s.gox(t, kind("probe")...); status != "0" {
+			t.Fatalf("%q: status %s\n%s", kind("probe"), status, out)
+		}
+		took[i] = time.Since(start)
+	}
+	const workers, each = 4, 60
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	killed := 0
+	for w := range workers {
+		group.Go(func() {
+			name := fmt.Sprintf("box%d", w)
+			for range each {
+				i := rand.IntN(len(kinds))
+				c := s.command(kinds[i](name)...)
+				if err := c.Start(); err != nil {
+					t.Error(err)
+					return
+				}
+				time.AfterFunc(time.Duration(rand.Int64N(int64(2*took[i]))), func() { c.Process.Kill() })
+				if c.Wait(); c.ProcessState.ExitCode() < 0 {
+					mu.Lock()
+					killed++
+					mu.Unlock()
+				}
+				if _, err := os.Stat(filepath.Join(s.cache, "sandbox", name)); err == nil {
+					s.whole(t, name)
+				}
+			}
+		})
+	}
+	group.Wait()
+	t.Logf("%d of %d were killed", killed, workers*each)
+	if killed < 60 {
+		t.Errorf("only %d of %d were killed before they had ended", killed, workers*each)
+	}
+	if after := s.sourceNow(t); after != before {
+		t.Errorf("the workspace outside was\n%s\nand is\n%s", before, after)
+	}
+	for w := range workers {
+		name := fmt.Sprintf("box%d", w)
+		// A shell inside may outlive its gox by a moment.
+		for status, out := s.gox(t, "remove", name); status != "0" && !strings.Contains(out, "there is none"); status, out = s.gox(t, "remove", name) {
+			if !strings.Contains(out, "in use") {
+				t.Fatalf("remove: status %s\n%s", status, out)
+			}
+		}
+	}
+	for left := []string{"?"}; len(left) > 0; {
+		if status, out := s.gox(t, "list"); status != "0" || out != "" {
+			t.Fatalf("list: status %s\n%s", status, out)
+		}
+		entries, err := os.ReadDir(filepath.Join(s.cache, "sandbox"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		left = nil
+		for _, e := range entries {
+			switch {
+			case strings.HasPrefix(e.Name(), ".tmp-"): // a marker and no more; swept when it is an hour old
+			case strings.HasPrefix(e.Name(), ".new-"): // in use by a go that has outlived its gox, and will not for long
+				left = append(left, e.Name())
+			default:
+				t.Errorf("left: %s", e.Name())
+			}
+		}
+	}
+}
+
+// Of several that make a sandbox of one name, one does, and the others say so.
+func TestSandboxMadeTwice(t *testing.T) {
+	s := newSandboxer(t)
+	const n = 6
+	var commands []*exec.Cmd
+	var said [n]strings.Builder
+	for i := range n {
+		c := s.command("create", "--go", sandboxGo, "one")
+		c.Stderr = &said[i]
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		commands = append(commands, c)
+	}
+	made := 0
+	for i, c := range commands {
+		err := c.Wait()
+		switch {
+		case err == nil:
+			made++
+		case c.ProcessState.ExitCode() != 1 || !strings.Contains(said[i].String(), "sandbox one: it exists already"):
+			t.Errorf("%v\n%s", err, said[i].String())
+		}
+	}
+	if made != 1 {
+		t.Errorf("%d have made it", made)
+	}
+	s.whole(t, "one")
+	if entries, err := os.ReadDir(filepath.Join(s.cache, "sandbox")); err != nil || len(entries) != 1 {
+		t.Errorf("left beside it: %v %v", entries, err)
+	}
+}
