@@ -14,13 +14,6 @@ import (
 	"time"
 )
 
-func write(t *testing.T, file, content string) {
-	t.Helper()
-	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o777), os.WriteFile(file, []byte(content), 0o666)); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // copied copies root as New does.
 func copied(t *testing.T, ctx context.Context, root string) (string, error) {
 	t.Helper()

@@ -61,7 +61,7 @@ func Import(ctx context.Context, c Config, r io.Reader) (*Sandbox, error) {
 		final = filepath.Join(store, c.Name)
 	}
 	if final != "" {
-		if err := vacant(final, c.label()); err != nil {
+		if err := c.vacant(final); err != nil {
 			return nil, err
 		}
 	}
@@ -81,7 +81,7 @@ func Import(ctx context.Context, c Config, r io.Reader) (*Sandbox, error) {
 		return nil, errors.Join(fmt.Errorf("%s: not imported: %w", c.label(), err), s.discard())
 	}
 	if final != "" {
-		err := s.settle(final)
+		err := s.settle(&c, final)
 		if goroot := filepath.Join(s.dir, ownGOROOT); exists(goroot) {
 			s.toolchain.Go = gocmd.At(filepath.Join(goroot, "bin", "go")) // it has moved
 		}

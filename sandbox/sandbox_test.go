@@ -19,27 +19,25 @@ import (
 // newest is the toolchain that most tests pin.
 const newest = "1.26"
 
-// The tests have a cache directory of their own, with the user's toolchains in
-// it, and the user's build cache for that of sandboxes.
-func TestMain(m *testing.M) {
+// runTests runs the tests with a cache directory of their own, which has the
+// user's toolchains in it, and the user's build cache for that of sandboxes.
+func runTests(m *testing.M) int {
 	flag.Parse()
-	os.Exit(func() int {
-		root, err := os.MkdirTemp("", "gox-sandbox-")
-		if err == nil {
-			defer os.RemoveAll(root)
-			err = linkStores(root)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		store := gocmd.Toolchains{Dir: filepath.Join(root, "toolchain")}
-		if _, err := store.Lookup(newest); err != nil && testing.Short() {
-			flag.Set("test.skip", "^Example") // they would fetch it
-		}
-		os.Setenv("GOX_CACHE", root)
-		return m.Run()
-	}())
+	root, err := os.MkdirTemp("", "gox-sandbox-")
+	if err == nil {
+		defer os.RemoveAll(root)
+		err = linkStores(root)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	store := gocmd.Toolchains{Dir: filepath.Join(root, "toolchain")}
+	if _, err := store.Lookup(newest); err != nil && testing.Short() {
+		flag.Set("test.skip", "^Example") // they would fetch it
+	}
+	os.Setenv("GOX_CACHE", root)
+	return m.Run()
 }
 
 func linkStores(root string) error {
