@@ -49,6 +49,7 @@ more, hashes in go.sum that no upstream's content has.
 			boolFlag("why", "explain in sentences, with the rule and the claim that proves it"),
 			boolFlag("probe", "ask the upstreams who would serve each module"),
 			boolFlag("zip", "with --probe, compare the modules themselves too, which downloads them from everybody"),
+			boolFlag("sums", "with --probe, also compare the other versions that go.sum names"),
 			boolFlag("all", "with --probe, ask everybody, also for private modules, and their repositories"),
 			&cli.DurationFlag{Name: "timeout", Usage: "with --probe, give up on a file after this `TIME`", Value: 20 * time.Second},
 			&cli.StringFlag{Name: "diff", Usage: "tell what differs under `PROFILE`: from elsewhere, in another version"},
@@ -72,8 +73,8 @@ func (g *gox) source(c *cli.Context) error {
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	switch {
-	case !c.Bool("probe") && (c.Bool("zip") || c.Bool("all") || c.IsSet("timeout")):
-		return usagef("source: --zip, --all and --timeout are about --probe\n\tgox source --probe --zip")
+	case !c.Bool("probe") && (c.Bool("zip") || c.Bool("all") || c.Bool("sums") || c.IsSet("timeout")):
+		return usagef("source: --zip, --sums, --all and --timeout are about --probe\n\tgox source --probe --zip")
 	case c.IsSet("diff") && (c.Bool("probe") || c.Bool("dot") || c.IsSet("html") || c.Bool("why")):
 		return usagef("source: --diff tells what differs and nothing else\n\tgox source --diff %s", c.String("diff"))
 	case c.Bool("json") && (c.Bool("dot") || c.Bool("why")) || c.Bool("dot") && c.Bool("why"):
@@ -192,7 +193,7 @@ func (g *gox) listSources(ctx context.Context, c *cli.Context, run *wrap.Run, ar
 	}
 	o := source.ProbeOptions{
 		Gateway: gateway.Config{Environ: q.Env, Dir: q.Dir, Profile: pl.Profile.Name, GOAUTH: pl.Env.Value("GOAUTH")},
-		Timeout: c.Duration("timeout"), Zip: c.Bool("zip"), All: c.Bool("all"),
+		Timeout: c.Duration("timeout"), Zip: c.Bool("zip"), Sums: c.Bool("sums"), All: c.Bool("all"),
 	}
 	if relay := pl.Profile.Relay(run.Home); relay != nil {
 		o.Gateway.Policy = policy(relay)

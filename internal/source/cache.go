@@ -1,9 +1,13 @@
 package source
 
 import (
+	"encoding/json"
+	"os"
 	"time"
 
 	"golang.org/x/mod/module"
+
+	"example.com/gox/internal/redact"
 )
 
 // Filled says who filled the module cache with a module.
@@ -38,4 +42,30 @@ func (s settings) filled(m module.Version) *Filled {
 		return nil
 	}
 	return &Filled{Upstream: entries[0].URL, By: ByIsolation}
+}
+
+// An Origin is a place in version control.
+type Origin struct {
+	VCS  string `json:"vcs,omitempty"`
+	URL  string `json:"url"` // redacted
+	Ref  string `json:"ref,omitempty"`
+	Hash string `json:"hash,omitempty"`
+}
+
+// origin reads what the .info file says, nil for nothing.
+func (s settings) origin(m module.Version) *Origin {
+	file, err := s.download(m)
+	if err != nil {
+		return nil
+	}
+	data, err := os.ReadFile(file + ".info")
+	if err != nil {
+		return nil
+	}
+	var info struct{ Origin *Origin }
+	if json.Unmarshal(data, &info) != nil || info.Origin == nil || info.Origin.URL == "" {
+		return nil
+	}
+	info.Origin.URL = redact.Text(info.Origin.URL)
+	return info.Origin
 }

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,6 +31,9 @@ type ProbeOptions struct {
 	Timeout time.Duration
 	// Zip compares the modules themselves too, and not only their go.mod files.
 	Zip bool
+	// Sums also compares the other module versions that go.sum names. They get
+	// no answers in the report, but alarms.
+	Sums bool
 	// All asks everybody, also for what GOPRIVATE matches, and the repositories
 	// of modules that a proxy has.
 	All bool
@@ -100,18 +104,44 @@ func (r *Report) Probe(ctx context.Context, q Query, o ProbeOptions) error {
 	}
 	defer (&worker{temp: p.dir}).close()
 
-	var wg sync.WaitGroup
+	var modules []*Module
 	for i := range r.Modules {
 		if m := &r.Modules[i]; m.fromOutside() {
-			p.all++
-			wg.Go(func() { p.probe(ctx, m) })
+			modules = append(modules, m)
 		}
 	}
+	if o.Sums {
+		modules = append(modules, r.summed(modules)...)
+	}
+	p.all = len(modules)
+	var wg sync.WaitGroup
+	for _, m := range modules {
+		wg.Go(func() { p.probe(ctx, m) })
+	}
 	wg.Wait()
-	for i := range r.Modules {
-		r.alarm(r.compare(&r.Modules[i], o)...)
+	for _, m := range modules {
+		r.alarm(r.compare(m)...)
 	}
 	return ctx.Err()
+}
+
+// summed returns the module versions that go.sum names and modules lack.
+func (r *Report) summed(modules []*Module) (more []*Module) {
+	seen := map[module.Version]bool{}
+	for _, m := range modules {
+		seen[m.Content()] = true
+	}
+	for of := range r.files.hashes {
+		path, version, _ := strings.Cut(strings.TrimSuffix(of, "/go.mod"), " ")
+		if m := (module.Version{Path: path, Version: version}); !seen[m] {
+			seen[m] = true
+			more = append(more, &Module{Path: path, Version: version, Source: GoMod})
+		}
+	}
+	slices.SortFunc(more, func(a, b *Module) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Version, b.Version))
+	})
+	return more
 }
 
 // fromOutside reports whether the content of m is or was an upstream's.
@@ -325,7 +355,7 @@ func (p *prober) repository(ctx context.Context, m module.Version, a *Answer) {
 }
 
 // compare returns what is alarming about the answers for a module.
-func (r *Report) compare(m *Module, o ProbeOptions) (alarms []Alarm) {
+func (r *Report) compare(m *Module) (alarms []Alarm) {
 	if len(m.Probe) == 0 {
 		return nil
 	}

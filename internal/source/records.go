@@ -70,8 +70,9 @@ func (s settings) recorded(m module.Version, records []logged) *Filled {
 		return nil
 	}
 	records = slices.DeleteFunc(slices.Clone(records), func(rec logged) bool {
-		// go has written the last bytes when it has read them.
-		end := rec.Time.Add(time.Duration(rec.Phases.Total*float64(time.Millisecond)) + 2*time.Second)
+		// go writes what it reads, and the last bytes a little later. Where it
+		// takes longer the answer is unknown.
+		end := rec.Time.Add(time.Duration(rec.Phases.Total*float64(time.Millisecond)) + 250*time.Millisecond)
 		return info.ModTime().Before(rec.Time) || info.ModTime().After(end) || rec.SHA256 == ""
 	})
 	if len(records) == 0 {

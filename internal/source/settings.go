@@ -3,6 +3,7 @@ package source
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"go/version"
 	"net/url"
 	"os"
@@ -45,6 +46,9 @@ func readSettings(ctx context.Context, q Query) (settings, error) {
 		env = append(slices.Clone(env), offline()...)
 	}
 	v, err := gocmd.EnvJSON(ctx, q.Go, q.Dir, env, "GOVERSION", "GOROOT", "GOMOD", "GOWORK", "GOFLAGS", "GOMODCACHE")
+	if err != nil && ctx.Err() == nil && !q.Download {
+		return settings{}, fmt.Errorf("go does not start here without a network: %w\n\tlet it fetch what it wants: gox source --download", err)
+	}
 	if err != nil {
 		return settings{}, err
 	}

@@ -136,6 +136,10 @@ type Module struct {
 	Ask []Entry `json:"ask,omitempty"`
 	// Filled says who filled the module cache, where that is proved.
 	Filled *Filled `json:"filled,omitempty"`
+	// Origin is what the .info file in the module cache says of where the module
+	// is from. It does not prove that go fetched it from there: a proxy that says
+	// so is believed and passed on.
+	Origin *Origin `json:"origin,omitempty"`
 	// Probe is what the upstreams answered, where they were asked.
 	Probe []Answer `json:"probe,omitempty"`
 	// Rules are those that decided, in the order of their weight.
@@ -342,16 +346,13 @@ func (w *worker) listAll(ctx context.Context) ([]listed, error) {
 	case said.load != "" && (w.q.Download || !said.lacks()):
 		w.r.Fault = said.load
 		return nil, nil
-	case said.load != "":
-		w.r.Incomplete = said.load
-		return nil, nil
-	case said.graph == "":
+	case said.load == "" && said.graph == "":
 		return said.all, nil
 	}
-	w.r.Incomplete = said.graph
-	// What go.work uses is certain, without any graph.
+	w.r.Incomplete = cmp.Or(said.load, said.graph)
+	// The main modules are certain, without any graph.
 	mains := slices.DeleteFunc(said.all, func(l listed) bool { return !l.Main })
-	if len(w.r.files.mains) != 1 || w.s.gowork != "" || !w.r.files.mains[0].pruned() {
+	if said.load != "" || len(w.r.files.mains) != 1 || w.s.gowork != "" || !w.r.files.mains[0].pruned() {
 		return mains, nil
 	}
 	named := append(w.r.files.mainPaths(), w.r.files.required()...)
@@ -586,7 +587,7 @@ func (r *Report) fromOutside(m *Module) {
 		case !have.zip:
 			m.Rules = append(m.Rules, rules("cache-without-zip")...)
 		}
-		m.Filled = r.settings.filled(content)
+		m.Filled, m.Origin = r.settings.filled(content), r.settings.origin(content)
 		if m.Filled == nil {
 			m.Rules = append(m.Rules, rules("order-cache-forgets")...)
 		}
@@ -600,8 +601,14 @@ func (r *Report) fromOutside(m *Module) {
 		m.Rules = append(m.Rules, rules("off-uses-cache")...)
 	default:
 		m.Source = Ask
+		for i, e := range m.Ask {
+			if i > 0 && e.raw != direct && module.MatchPrefixPatterns(r.settings.goprivate, content.Path) && !r.settings.meant(content.Path, e.URL) {
+				r.Notes = append(r.Notes, fmt.Sprintf("GOPRIVATE matches %s, and yet %s would be asked for it where %s does not have it", content.Path, e.URL, m.Ask[0].URL))
+				break
+			}
+		}
 		if r.files.hashes != nil && len(r.files.hashes[content.Path+" "+content.Version]) == 0 {
-			m.Note = "if need be: no go.sum knows more than its go.mod"
+			m.Note = "perhaps no package of it is needed: no go.sum knows more than its go.mod"
 		}
 		m.Rules = append(m.Rules, r.settings.askRules(content.Path, m.Ask)...)
 	}
@@ -690,8 +697,8 @@ func (w *worker) packages(ctx context.Context, args []string, take func(string, 
 		case p.Module != nil && take(p.Module.Path, p.ImportPath):
 		default:
 			if !w.byPrefix(p.ImportPath, take) {
-				cause := "no package or module of the build list"
-				if p.Error != nil {
+				cause := "no module of the build list has this package"
+				if p.Error != nil && !strings.Contains(p.Error.Err, "-mod=readonly") { // which is gox's doing
 					cause = firstLine(w.plain(p.Error.Err))
 				}
 				return nil, &ArgumentError{p.ImportPath, cause, profiles.Nearest(p.ImportPath, w.r.paths())}
@@ -707,7 +714,7 @@ func (w *worker) byPrefix(pkg string, take func(string, ...string) bool) bool {
 	found := false
 	for _, m := range w.r.Modules {
 		// What is here has been looked into.
-		if (m.Source == Ask || m.Source == Nowhere) && (pkg == m.Path || strings.HasPrefix(pkg, m.Path+"/")) {
+		if (m.Source == Ask || m.Source == Nowhere || m.Source == GoMod) && (pkg == m.Path || strings.HasPrefix(pkg, m.Path+"/")) {
 			found = take(m.Path, pkg) || found
 		}
 	}

@@ -27,11 +27,7 @@ func (m *Module) Words() string {
 	case GoMod:
 		return "its go.mod only"
 	case Ask:
-		words := "to be asked: " + Walk(m.Ask)
-		if m.Note != "" {
-			words += " (" + m.Note + ")"
-		}
-		return words
+		return "to be asked: " + Walk(m.Ask)
 	case Nowhere:
 		return "nowhere: " + m.Note
 	}
@@ -122,6 +118,9 @@ func (m *Module) Why() []string {
 		say("%s filled the module cache with it: nobody else is asked for it in this isolated cache.", m.Filled.Upstream)
 	case m.Source == ModCache:
 		say("Who filled the module cache with it is unknown.")
+	}
+	if m.Origin != nil {
+		say("Its .info file says that it is from %s, commit %s; a proxy may have said so.", m.Origin.URL, m.Origin.Hash)
 	}
 	switch {
 	case len(m.Ask) > 0 && m.Source == ModCache:
