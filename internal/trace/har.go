@@ -69,7 +69,7 @@ func (r *Report) WriteHAR(w io.Writer) error {
 		entries = append(entries, entry{
 			Pageref: "run", Started: rec.Time, Time: p.Total, Timings: t, Remote: strings.TrimPrefix(host, "["), Record: rec,
 			Request: map[string]any{
-				"method": "GET", "url": strings.TrimSuffix(rec.Upstream, "/") + rec.Path, "httpVersion": protocol(rec.Protocol),
+				"method": "GET", "url": address(rec), "httpVersion": protocol(rec.Protocol),
 				"cookies": []pair{}, "headers": []pair{}, "queryString": []pair{}, "headersSize": -1, "bodySize": 0,
 			},
 			Answer: map[string]any{
@@ -91,6 +91,16 @@ func (r *Report) WriteHAR(w io.Writer) error {
 		}},
 		"entries": entries,
 	}})
+}
+
+// address returns the URL that was asked, redacted.
+func address(rec gateway.Record) string {
+	base, query, ok := strings.Cut(rec.Upstream, "?")
+	url := strings.TrimSuffix(base, "/") + rec.Path
+	if ok {
+		url += "?" + query
+	}
+	return url
 }
 
 func protocol(p string) string {

@@ -16,7 +16,7 @@ import (
 //go:embed page.html
 var pageHTML string
 
-// A bar is one request in the waterfall, in percent of the run.
+// A bar is one request in the waterfall, in percent of the span.
 type bar struct {
 	gateway.Record
 	What                   string // "golang.org/x/text@v0.14.0 zip"
@@ -73,28 +73,39 @@ func percent(part, whole float64) string {
 	return fmt.Sprintf("%.3f", min(100, max(0, 100*part/whole)))
 }
 
+// span is how long the requests took, from the start of the run to the end of
+// the last of them, in milliseconds: what comes after it is go's own work.
+func (r *Report) span() float64 {
+	span := 1.0
+	for _, rec := range r.Records {
+		span = max(span, since(r.Start, rec.Time)+rec.Phases.Total)
+	}
+	return span
+}
+
 // A tick is a mark on the axis of time.
 type tick struct{ Left, Label string }
 
 func (r *Report) ticks() []tick {
-	step := 1.0
+	span, step := r.span(), 1.0
 	for _, next := range []float64{2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 60000, 300000} {
-		if r.Millis/step > 8 {
+		if span/step > 8 {
 			step = next
 		}
 	}
 	var all []tick
-	for at := 0.0; at < r.Millis; at += step {
+	for at := 0.0; at < span; at += step {
 		label := fmt.Sprintf("%g ms", at)
 		if step >= 1000 {
 			label = fmt.Sprintf("%g s", at/1000)
 		}
-		all = append(all, tick{percent(at, r.Millis), label})
+		all = append(all, tick{percent(at, span), label})
 	}
 	return all
 }
 
 func (r *Report) bars() []bar {
+	span := r.span()
 	var all []bar
 	for _, rec := range r.Records {
 		b := bar{Record: rec, What: rec.Path, At: seconds(since(r.Start, rec.Time)), Took: seconds(rec.Phases.Total), Size: Size(rec.Bytes)}
@@ -114,7 +125,7 @@ func (r *Report) bars() []bar {
 		default:
 			b.Class, b.Answer = "failed", strconv.Itoa(rec.Status)
 		}
-		b.Left = percent(since(r.Start, rec.Time), r.Millis)
+		b.Left = percent(since(r.Start, rec.Time), span)
 		p := rec.Phases
 		rest := p.Total - p.DNS - p.Connect - p.TLS - p.FirstByte
 		tried := 0.0
@@ -131,10 +142,10 @@ func (r *Report) bars() []bar {
 			took  float64
 		}{{"tried", tried}, {"dns", p.DNS}, {"connect", p.Connect}, {"tls", p.TLS}, {"wait", p.FirstByte}, {last, max(0, rest-tried)}} {
 			if phase.took > 0 {
-				b.Parts = append(b.Parts, part{phase.class, percent(phase.took, r.Millis)})
+				b.Parts = append(b.Parts, part{phase.class, percent(phase.took, span)})
 			}
 		}
-		lines := []string{strings.TrimSuffix(rec.Upstream, "/") + rec.Path}
+		lines := []string{address(rec)}
 		for _, redirect := range rec.Redirects {
 			lines = append(lines, fmt.Sprintf("%d to %s", redirect.Status, redirect.URL))
 		}
