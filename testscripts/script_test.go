@@ -1,6 +1,7 @@
 package testscripts
 
 import (
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -140,18 +141,32 @@ func TestParseErrors(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(right))
+	f.Add([]byte("# Words.\n# holds: go1.20..\n[holds] exec go version\n[!holds] exec go x\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := parse("x/y.txtar", data, false)
-		if err != nil {
-			return
+		for _, own := range []bool{false, true} {
+			s, err := parse("x/y.txtar", data, own)
+			if err != nil {
+				continue
+			}
+			if len(s.Claims) == 0 {
+				t.Error("no claims")
+			}
+			for _, c := range s.Claims {
+				if c.ID == "" || c.Says == "" || c.Holds.text == "" {
+					t.Errorf("an empty claim: %+v", c)
+				}
+				c.Verdict("go1.22.3")
+			}
+			s.commands()
+			s.environNames()
+			for line := range 5 {
+				s.about(line)
+			}
+			r := Report{Scripts: []*Script{s}, Versions: []string{"go1.18", "go1.22.3"}}
+			r.Markdown()
+			if err := r.WriteHTML(io.Discard); err != nil {
+				t.Error(err)
+			}
 		}
-		if len(s.Claims) == 0 {
-			t.Error("no claims")
-		}
-		for _, c := range s.Claims {
-			c.Verdict("go1.22.3")
-		}
-		s.commands()
-		s.environNames()
 	})
 }
