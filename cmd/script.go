@@ -76,6 +76,9 @@ func (g *gox) script(c *cli.Context) (err error) {
 	if c.Bool("list") {
 		return g.listScripts(c, scripts)
 	}
+	if i := slices.IndexFunc(scripts, (*testscripts.Script).WantsRepo); i >= 0 && !c.IsSet("repo") {
+		return usagef("script: %s speaks of $REPO, and there is none\n\tgox script --repo . %[1]s", scripts[i].File)
+	}
 	// A second interrupt ends gox at once.
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()

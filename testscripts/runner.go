@@ -303,7 +303,7 @@ func (p *play) setup(e *testscript.Env) error {
 		// Whatever a profile says: the go under test is this one.
 		e.Vars = append(e.Vars, "GOX_GO="+p.Go, "GOX_CACHE="+sub(goxCache))
 	}
-	if p.Repo != "" && p.script.own && strings.Contains(p.script.Text, "REPO") {
+	if p.Repo != "" && p.script.WantsRepo() {
 		if err := copyTree(sub("repo"), p.Repo); err != nil {
 			return err
 		}

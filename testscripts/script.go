@@ -110,6 +110,12 @@ func LoadOwn(path, shown string) (*Script, error) {
 	return s, err
 }
 
+// WantsRepo reports whether the script is the user's own and speaks of $REPO,
+// which Runner.Repo gives it.
+func (s *Script) WantsRepo() bool {
+	return s.own && (strings.Contains(s.Text, "$REPO") || strings.Contains(s.Text, "${REPO"))
+}
+
 // parse reads a script; own is whether it is the user's.
 func parse(name string, data []byte, own bool) (*Script, error) {
 	n := 0
