@@ -175,11 +175,16 @@ func (s Store) insertModule(ctx context.Context, st *stage, sum Sum, base string
 		return err
 	}
 	tmp := filepath.Join(parent, fmt.Sprintf("%s-%016x", key, rand.Uint64()))
-	if err := owned.Make(tmp, owned.Marker{Kind: kindVerified, Name: sum.String(), Info: map[string]string{"h1": sum.H1}}); err != nil {
-		return err
+	m := owned.Marker{Kind: kindVerified, Name: sum.String(), Info: map[string]string{"h1": sum.H1}}
+	if err := os.Mkdir(tmp, 0o777); err != nil {
+		return owned.Mend(s.verified(""), err)
 	}
 	defer owned.Remove(tmp) // unless it is where it belongs
-	if err := fillEntry(ctx, tmp, sum, base); err != nil {
+	err = owned.Mark(tmp, m)
+	if err == nil {
+		err = fillEntry(ctx, tmp, sum, base)
+	}
+	if err != nil {
 		if full(err) {
 			return owned.Mend(s.verified(""), err)
 		}
@@ -191,6 +196,10 @@ func (s Store) insertModule(ctx context.Context, st *stage, sum Sum, base string
 			return nil // another process was as quick
 		}
 		// Not whole: a power failure's, as only that or somebody's hand does it.
+		// Its marker may have been lost; the name is one that only gox gives.
+		if aerr := owned.Adopt(final, m); aerr != nil {
+			return aerr
+		}
 		if rerr := owned.Remove(final); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
 			return rerr
 		}

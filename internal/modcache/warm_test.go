@@ -17,6 +17,7 @@ import (
 	"golang.org/x/mod/module"
 
 	"example.com/gox/internal/gotest"
+	"example.com/gox/internal/owned"
 )
 
 // stock puts a module into the cache from as go does, and returns what go.sum
@@ -192,11 +193,17 @@ func TestWarmMendsStore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		file := s.verified(filepath.Join(key, "hash"))
 		if sum.GoMod {
-			file = s.verified(filepath.Join(goModDir, key))
+			alter(t, s.verified(filepath.Join(goModDir, key)))
+			continue
 		}
-		alter(t, file)
+		// As a power failure may leave them.
+		for _, name := range []string{"hash", owned.MarkerName} {
+			file := s.verified(filepath.Join(key, name))
+			if err := errors.Join(os.Chmod(file, 0o666), os.Truncate(file, 0)); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	if faults, err := s.Verify(t.Context(), "verified"); err != nil || len(faults) != 2 {
 		t.Errorf("Verify: %v, %v", faults, err)
