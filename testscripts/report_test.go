@@ -27,6 +27,16 @@ func TestVerdicts(t *testing.T) {
 	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, count, _ := strings.Cut(want, "\n\n")
+	_, count, _ = strings.Cut(count, "\n\n")
+	count, _, _ = strings.Cut(count, ",") // "600 claims"
+	if !strings.Contains(string(readme), "proves "+count+" about") {
+		t.Errorf("README.md does not say %q", count)
+	}
 	if got := strings.ReplaceAll(string(data), "\r\n", "\n"); got != want {
 		t.Errorf("VERDICTS.md is not what the headers say%s\n\tgo test ./testscripts -run TestVerdicts -update", difference(got, want))
 	}
