@@ -404,30 +404,33 @@ func (g *gox) caches(ctx context.Context, goPath string) (build, downloads strin
 // It is not in gox's cache, which lies below the user's home: there go would
 // find the user's go.work in a directory above.
 func (g *gox) scriptDir(keep bool) (dir string, done func() error, err error) {
+	temp, err := filepath.EvalSymlinks(os.TempDir()) // as go shows paths
+	if err != nil {
+		return "", nil, &wrap.ExitError{Code: wrap.ExitUsage, Err: fmt.Errorf("script: %w\n\tset TMPDIR to a directory that you may write to", err)}
+	}
+	if err := testscripts.CheckDir(filepath.Join(temp, "x")); err != nil {
+		return "", nil, &wrap.ExitError{Code: wrap.ExitUsage, Err: fmt.Errorf("script: %w", err)}
+	}
 	if keep {
-		dir, err = os.MkdirTemp("", "gox-script-")
+		dir, err = os.MkdirTemp(temp, "gox-script-")
 		return dir, func() error { return nil }, err
 	}
-	root := filepath.Join(os.TempDir(), "gox-script-"+strconv.Itoa(g.UID))
+	root := filepath.Join(temp, "gox-script-"+strconv.Itoa(g.UID))
 	if err := os.Mkdir(root, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", nil, err
+		return "", nil, fmt.Errorf("script: %w\n\tset TMPDIR to a directory that you may write to", err)
 	}
 	// Everybody may make files there, so it could be somebody else's.
 	if info, err := os.Lstat(root); err != nil {
 		return "", nil, err
 	} else if !info.IsDir() || runtime.GOOS != "windows" && info.Mode().Perm() != 0o700 {
-		return "", nil, fmt.Errorf("%s: not a directory of yours alone\n\tremove it, or set TMPDIR to another directory", root)
+		return "", nil, fmt.Errorf("script: %s: not a directory of yours alone\n\tremove it, or set TMPDIR to another directory", root)
 	}
 	fresh, err := modcache.Store{Root: root}.Fresh(map[string]string{"profile": "script"})
 	if err != nil {
 		return "", nil, err
 	}
-	// Symbolic links resolved, as go shows paths.
 	dir = fresh.GOMODCACHE()
-	if err = os.Mkdir(dir, 0o700); err == nil {
-		dir, err = filepath.EvalSymlinks(dir)
-	}
-	return dir, fresh.Close, err
+	return dir, fresh.Close, os.Mkdir(dir, 0o700)
 }
 
 func (g *gox) writeReports(c *cli.Context, report testscripts.Report) error {

@@ -1,6 +1,7 @@
 package testscripts
 
 import (
+	"errors"
 	"fmt"
 	"go/version"
 	"slices"
@@ -72,6 +73,8 @@ func (res Result) Outcome(id string) Verdict {
 		return Skipped
 	case res.Err == nil:
 		return verdict
+	case !errors.Is(res.Err, ErrDeviates):
+		return Unproved // it could not run at all
 	}
 	if about := res.Script.about(res.Line); len(about) > 0 && !slices.Contains(about, id) {
 		return Unproved

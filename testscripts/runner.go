@@ -127,7 +127,7 @@ func (r *Runner) run(ctx context.Context, s *Script, res *Result) error {
 	if root, err = filepath.EvalSymlinks(root); err != nil {
 		return err
 	}
-	if err := nothingAbove(root); err != nil {
+	if err := CheckDir(root); err != nil {
 		os.Remove(root)
 		return err
 	}
@@ -183,9 +183,10 @@ func (r *Runner) run(ctx context.Context, s *Script, res *Result) error {
 	return fmt.Errorf("%s: %w", s.File, ErrDeviates)
 }
 
-// nothingAbove returns an error where go, which looks for them upward, would
-// find a main module or a workspace that is not the script's.
-func nothingAbove(dir string) error {
+// CheckDir returns an error where dir is no place for work directories: go,
+// which looks upward, would find a main module or a workspace there that is not
+// the script's. Run checks it too.
+func CheckDir(dir string) error {
 	for parent := filepath.Dir(dir); parent != dir; parent = filepath.Dir(dir) {
 		for _, name := range []string{"go.work", "go.mod"} {
 			if file := filepath.Join(parent, name); isFile(file) {
