@@ -59,7 +59,9 @@ func openGateway(ctx context.Context, r *wrap.Run, pl *wrap.Plan, also func(gate
 		return nil, err
 	}
 	if g.GOPROXY() != c.GOPROXY {
-		pl.Env.Add(profiles.Setting{Name: "GOPROXY", Value: g.GOPROXY(), Origin: profiles.Origin{Layer: profiles.Flag, Key: "gox's gateway"}})
+		origin := profiles.Origin{Layer: profiles.Flag, Key: "gox's gateway"}
+		pl.Env.Add(profiles.Setting{Name: "GOPROXY", Value: g.GOPROXY(), Origin: origin})
+		pl.Env.Add(profiles.Setting{Name: wrap.BehindVariable, Value: g.GOPROXY() + "\n" + c.GOPROXY, Origin: origin})
 	}
 	return g, nil
 }

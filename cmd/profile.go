@@ -42,6 +42,11 @@ it, then in the user's own file, then in gox.
 Further keys, each setting the variable of its name: gosumdb, gonoproxy,
 gonosumdb, goinsecure, govcs, goauth, gotoolchain, gocache.
 
+What go cannot do by itself, gox's gateway does, before which go then finds its
+proxies: record = "FILE" (each request, one JSON object a line), retry = 3,
+breaker = 3, timeout = "30s" (or a table of connect, tls, first_byte, idle),
+resolver = "tls://…" or "https://…", cafile = "FILE", and [profile.NAME.hosts].
+
    gox profile init
    gox profile show office`,
 		Subcommands: []*cli.Command{

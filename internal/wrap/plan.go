@@ -159,6 +159,13 @@ func (r *Run) Plan(ctx context.Context, dir string, install bool) (*Plan, error)
 		pl.Env.Add(profiles.Setting{Name: "GOROOT", Unset: true, Origin: *toolchain})
 	}
 	pl.Cache = profile.Cache(pl.Env, r.Home)
+	// Below a run that stands behind the gateway the sources are still those
+	// of that run, and not the gateway's address, which is another each time.
+	if address, sources, ok := strings.Cut(r.Getenv(BehindVariable), "\n"); ok {
+		if i := slices.Index(pl.Cache.Sources, "GOPROXY="+address); i >= 0 {
+			pl.Cache.Sources[i] = "GOPROXY=" + sources
+		}
+	}
 	pl.Pinned = pl.Env.Lookup("GOMODCACHE").Origin.Layer <= profiles.Override
 	return pl, nil
 }
@@ -250,6 +257,10 @@ func (r *Run) chooseGo(ctx context.Context, pl *Plan, install bool) (*profiles.O
 	pl.Go = gocmd.Go{Path: toolchain.Go, GOROOT: toolchain.GOROOT, Version: toolchain.Version}
 	return &chosen, nil
 }
+
+// BehindVariable holds, for a gox that a go behind the gateway runs, the
+// GOPROXY that this go was given, a newline, and the one that it stands for.
+const BehindVariable = "GOX_BEHIND"
 
 // shimVariable names the go that stands in no GOROOT, such as a version
 // manager's script, that gox has just become. If that script runs gox in turn,
