@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -22,7 +23,9 @@ import (
 // zero Policy asks nothing: no request is made again, no time is limited.
 type Policy struct {
 	// Retry is how often a request is made again after a connection that failed
-	// or a status of 500, 502, 503 or 504, with growing pauses.
+	// or a status of 500, 502, 503 or 504, with growing pauses; and how often the
+	// rest of a body that broke off is asked for, where the upstream can prove
+	// that it is the rest of the same (RFC 9110, section 13.1.5).
 	Retry int
 	// Breaker is after how many failed connections to an upstream in a row it
 	// is not asked for half a minute. 0 asks always.
@@ -114,6 +117,83 @@ func (x *exchange) authenticated(ctx context.Context) (*http.Response, error) {
 	x.rec.Tries = append(x.rec.Tries, Try{Status: res.StatusCode, Why: RetryGOAUTH, Millis: millis(time.Since(began))})
 	x.phases.again()
 	return x.ask(ctx, header)
+}
+
+// A resumption asks for the rest of a body that breaks off.
+type resumption struct {
+	*exchange
+	first  *http.Response
+	times  int
+	bodies []io.Closer
+}
+
+// next returns the rest of the body, nil where the policy does not ask for it,
+// or where nothing proves that it would be the rest of the same.
+func (p *resumption) next(err error) io.Reader {
+	validator := p.first.Header.Get("ETag")
+	if validator == "" || strings.HasPrefix(validator, "W/") {
+		validator = p.first.Header.Get("Last-Modified")
+	}
+	whole := p.first.ContentLength
+	if p.first.StatusCode != http.StatusOK || validator == "" || whole <= 0 || p.first.Header.Get("Content-Encoding") != "" || p.r.Context().Err() != nil {
+		return nil
+	}
+	for p.times < p.gateway.config.Policy.Retry {
+		began := time.Now()
+		timer := time.NewTimer(backOff(p.times))
+		select {
+		case <-timer.C:
+		case <-p.r.Context().Done():
+			timer.Stop()
+			return nil
+		}
+		p.times++
+		p.rec.Tries = append(p.rec.Tries, Try{Error: shownError(err), Why: RetryProfile, Millis: millis(time.Since(began))})
+		// The first one's context may be what ended it.
+		ctx, cancel := context.WithCancelCause(p.r.Context())
+		header, authErr := p.gateway.auth.header(ctx, p.target, nil)
+		if authErr != nil {
+			cancel(nil)
+			return nil
+		}
+		if header = header.Clone(); header == nil {
+			header = http.Header{}
+		}
+		header.Set("Range", fmt.Sprintf("bytes=%d-", p.rec.Bytes))
+		header.Set("If-Range", validator)
+		res, askErr := p.ask(ctx, header)
+		if askErr != nil {
+			cancel(nil)
+			err = askErr
+			continue
+		}
+		p.bodies = append(p.bodies, closer{res.Body, cancel})
+		if res.StatusCode == http.StatusPartialContent && res.Header.Get("Content-Range") == fmt.Sprintf("bytes %d-%d/%d", p.rec.Bytes, whole-1, whole) {
+			return p.body(ctx, res, cancel)
+		}
+		if res.StatusCode < 500 {
+			return nil // it has another one now, or cannot
+		}
+		err = errors.New(res.Status)
+	}
+	return nil
+}
+
+func (p *resumption) close() {
+	for _, b := range p.bodies {
+		b.Close()
+	}
+}
+
+// A closer closes a body, and ends its request.
+type closer struct {
+	io.Closer
+	cancel context.CancelCauseFunc
+}
+
+func (c closer) Close() error {
+	c.cancel(nil)
+	return c.Closer.Close()
 }
 
 // A breaker knows whether an upstream is worth asking.

@@ -63,6 +63,77 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// The rest of a body that breaks off is asked for where the upstream can prove
+// that it is of the same; where it cannot, go is not given what may be of another.
+func TestResume(t *testing.T) {
+	content := bytes.Repeat([]byte("0123456789"), 5000)
+	for _, test := range []struct {
+		name   string
+		retry  int
+		breaks int
+		serve  func(w http.ResponseWriter, r *http.Request, rest []byte, at int)
+		whole  bool
+		tries  int
+	}{
+		{"ranges", 3, 2, nil, true, 2},
+		{"not often enough", 1, 2, nil, false, 1},
+		{"not asked for", 0, 1, nil, false, 0},
+		{"another one by now", 3, 1, func(w http.ResponseWriter, r *http.Request, rest []byte, at int) { w.Write(content) }, false, 1},
+		{"another part", 3, 1, func(w http.ResponseWriter, r *http.Request, rest []byte, at int) {
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", at+1, len(content)-1, len(content)))
+			w.WriteHeader(http.StatusPartialContent)
+			w.Write(rest[1:])
+		}, false, 1},
+		{"gone", 3, 1, func(w http.ResponseWriter, r *http.Request, rest []byte, at int) { w.WriteHeader(404) }, false, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			n := 0
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				n++
+				at := 0
+				w.Header().Set("ETag", `"one"`)
+				if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &at); err == nil {
+					if r.Header.Get("If-Range") != `"one"` {
+						t.Error("If-Range", r.Header)
+					}
+					if test.serve != nil {
+						test.serve(w, r, content[at:], at)
+						return
+					}
+					w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", at, len(content)-1, len(content)))
+				}
+				w.Header().Set("Content-Length", fmt.Sprint(len(content)-at))
+				if at > 0 {
+					w.WriteHeader(http.StatusPartialContent)
+				}
+				if n <= test.breaks {
+					w.Write(content[at : at+10000])
+					http.NewResponseController(w).Flush()
+					panic(http.ErrAbortHandler)
+				}
+				w.Write(content[at:])
+			}))
+			server.Config.ErrorLog = discard()
+			defer server.Close()
+			g, records := start(t, Config{GOPROXY: server.URL, Policy: Policy{Retry: test.retry}})
+			res, err := http.Get(g.GOPROXY() + "/example.com/dep/@v/v1.0.0.zip")
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(res.Body)
+			res.Body.Close()
+			g.Close()
+			if (err == nil) != test.whole || test.whole && !bytes.Equal(body, content) || !bytes.HasPrefix(content, body) {
+				t.Errorf("%d bytes, %v", len(body), err)
+			}
+			r := records()[0]
+			if r.Found() != test.whole || (r.SHA256 != "") != test.whole || len(r.Tries) != test.tries {
+				t.Errorf("%s", show(r))
+			}
+		})
+	}
+}
+
 func TestBreaker(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

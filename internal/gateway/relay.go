@@ -125,7 +125,7 @@ func (x *exchange) file() {
 			x.w.Header().Set("Content-Length", strconv.FormatInt(info.Size(), 10))
 		}
 		x.w.WriteHeader(http.StatusOK)
-		x.copy(f)
+		x.copy(f, nil)
 		return
 	case errors.Is(err, fs.ErrNotExist):
 		x.rec.Status = http.StatusNotFound
@@ -206,21 +206,29 @@ func (x *exchange) relay(ctx context.Context, res *http.Response) {
 			header[name] = nil // lest the server add one
 		}
 	}
-	var body io.Reader = res.Body
-	if idle := x.gateway.config.Policy.Idle; idle > 0 {
-		body = newIdleReader(body, idle, x.cancel)
-	}
-	body = &causeReader{body, ctx}
+	body := x.body(ctx, res, x.cancel)
 	if text := http.StatusText(res.StatusCode); text == "" || res.Status != strconv.Itoa(res.StatusCode)+" "+text {
 		x.verbatim(res, body)
 		return
 	}
 	x.w.WriteHeader(res.StatusCode)
-	x.copy(body)
+	rest := &resumption{exchange: x, first: res}
+	defer rest.close()
+	x.copy(body, rest.next)
 }
 
-// copy hands a body on as it comes.
-func (x *exchange) copy(body io.Reader) {
+// body returns the body of an answer, which ends as the policy says.
+func (x *exchange) body(ctx context.Context, res *http.Response, cancel context.CancelCauseFunc) io.Reader {
+	var body io.Reader = res.Body
+	if idle := x.gateway.config.Policy.Idle; idle > 0 {
+		body = newIdleReader(body, idle, cancel)
+	}
+	return &causeReader{body, ctx}
+}
+
+// copy hands a body on as it comes. Where it breaks off, resume may know the
+// rest of it; resume may be nil.
+func (x *exchange) copy(body io.Reader, resume func(error) io.Reader) {
 	buf := x.gateway.buffers.Get().(*[32 << 10]byte)
 	defer x.gateway.buffers.Put(buf)
 	sum := x.sum()
@@ -245,6 +253,12 @@ func (x *exchange) copy(body io.Reader) {
 			x.whole(sum)
 			return
 		case err != nil:
+			if resume != nil {
+				if rest := resume(err); rest != nil {
+					body = rest
+					continue
+				}
+			}
 			x.tear(err)
 			flush() // lest go, having seen nothing of it, ask again by itself
 			return
