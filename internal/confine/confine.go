@@ -47,6 +47,10 @@ type Policy struct {
 	// for the environment of a go command.
 	Allow []string
 
+	// Environ says how the world is reached from outside: by the HTTPS_PROXY,
+	// HTTP_PROXY and NO_PROXY in it. Without them it is reached directly.
+	Environ []string
+
 	// ReadOnly are directories, absolute paths, into which the command cannot
 	// write whoever owns them. Under Host this is done where the system can.
 	ReadOnly []string

@@ -271,6 +271,59 @@ func TestDoor(t *testing.T) {
 	}
 }
 
+// From outside the world may be reached by a proxy only, which wants a password.
+func TestDoorBehindProxy(t *testing.T) {
+	web := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "secure") }))
+	defer web.Close()
+	asked := make(chan string, 4)
+	// The proxy is a door too, which believes that any name is the server.
+	corp := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := (&http.Request{Header: http.Header{"Authorization": r.Header["Proxy-Authorization"]}}).BasicAuth()
+		asked <- r.Method + " " + r.Host + " " + user + ":" + password
+		if password != "secret" {
+			http.Error(w, "no", http.StatusProxyAuthRequired)
+			return
+		}
+		d := newDoor(Policy{})
+		d.connect(w, web.Listener.Addr().String())
+		d.shut()
+	}))
+	defer corp.Close()
+	for password, want := range map[string]string{"secret": "secure", "wrong": "gox: far.test:443: the proxy " + corp.Listener.Addr().String() + ": 407 Proxy Authentication Required"} {
+		var u uses
+		d := newDoor(Policy{Allow: []string{"far.test"}, Record: u.record, Environ: []string{"https_proxy=http://me:" + password + "@" + corp.Listener.Addr().String()}})
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.proxy(l)
+		client := web.Client()
+		transport := client.Transport.(*http.Transport).Clone()
+		transport.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: l.Addr().String()})
+		transport.TLSClientConfig.ServerName = "example.com" // which the test's certificate is for
+		r, err := (&http.Client{Transport: transport}).Get("https://far.test/")
+		got := ""
+		if err == nil {
+			data, _ := io.ReadAll(r.Body)
+			r.Body.Close()
+			got = string(data)
+		} else {
+			got = err.Error()
+		}
+		if !strings.HasSuffix(got, want) {
+			t.Errorf("%s, want %s", got, want)
+		}
+		if got := <-asked; got != "CONNECT far.test:443 me:"+password {
+			t.Errorf("asked: %s", got)
+		}
+		transport.CloseIdleConnections()
+		d.shut()
+		if len(u.list) != 1 || strings.Contains(fmt.Sprint(u.list), password) {
+			t.Errorf("recorded: %+v", u.list)
+		}
+	}
+}
+
 // go itself comes to its module proxy, on the host's loopback, and to no other,
 // and says why not in gox's words.
 func TestGo(t *testing.T) {

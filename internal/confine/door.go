@@ -1,7 +1,10 @@
 package confine
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -9,8 +12,14 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/net/http/httpproxy"
+
+	"example.com/gox/internal/redact"
 )
 
 // A door lets what allow covers through, from listeners in the command's
@@ -19,15 +28,16 @@ type door struct {
 	allow  []string
 	record func(Use)
 
-	ctx    context.Context // done when the door is shut
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-	dialer net.Dialer
+	ctx     context.Context // done when the door is shut
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	dialer  net.Dialer
+	proxyOf func(*url.URL) (*url.URL, error)
 }
 
 func newDoor(p Policy) *door {
 	ctx, cancel := context.WithCancel(context.Background())
-	d := &door{allow: p.Allow, record: p.Record, ctx: ctx, cancel: cancel}
+	d := &door{allow: p.Allow, record: p.Record, ctx: ctx, cancel: cancel, proxyOf: proxyRule(p.Environ)}
 	if d.record == nil {
 		d.record = func(Use) {}
 	}
@@ -42,7 +52,10 @@ func (d *door) shut() {
 
 // proxy serves an HTTP proxy on l.
 func (d *door) proxy(l net.Listener) {
-	transport := &http.Transport{DialContext: d.dialer.DialContext, DisableCompression: true}
+	transport := &http.Transport{
+		DialContext: d.dialer.DialContext, DisableCompression: true,
+		Proxy: func(r *http.Request) (*url.URL, error) { return d.proxyOf(r.URL) },
+	}
 	forward := &httputil.ReverseProxy{
 		Rewrite:       func(*httputil.ProxyRequest) {}, // the URL is absolute already
 		Transport:     transport,
@@ -119,7 +132,7 @@ func (d *door) answer(w http.ResponseWriter, status int, reason string) {
 // connect relays what comes after CONNECT.
 func (d *door) connect(w http.ResponseWriter, addr string) {
 	start := time.Now()
-	out, err := d.dialer.DialContext(d.ctx, "tcp", addr)
+	out, err := d.dial(addr)
 	if err != nil {
 		d.record(Use{Time: start, Addr: addr, Allowed: true, Failure: err.Error()})
 		d.answer(w, http.StatusBadGateway, fmt.Sprintf("gox: %s: %v", addr, err))
@@ -138,6 +151,85 @@ func (d *door) connect(w http.ResponseWriter, addr string) {
 		return
 	}
 	d.relay(start, addr, in, buffered, out)
+}
+
+// dial connects to addr, by way of a proxy where the rule says so.
+func (d *door) dial(addr string) (net.Conn, error) {
+	via, err := d.proxyOf(&url.URL{Scheme: "https", Host: addr})
+	if err != nil || via == nil {
+		if err == nil {
+			return d.dialer.DialContext(d.ctx, "tcp", addr)
+		}
+		return nil, errors.New(redact.Text(err.Error()))
+	}
+	host := via.Host
+	if via.Port() == "" {
+		host = net.JoinHostPort(via.Hostname(), map[string]string{"http": "80", "https": "443", "socks5": "1080"}[via.Scheme])
+	}
+	c, err := d.dialer.DialContext(d.ctx, "tcp", host)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(d.ctx, func() { c.Close() })
+	defer stop()
+	switch via.Scheme {
+	case "http":
+	case "https":
+		c = tls.Client(c, &tls.Config{ServerName: via.Hostname()})
+	default:
+		c.Close()
+		return nil, fmt.Errorf("a proxy by %s is not supported", via.Scheme)
+	}
+	ask := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: addr}, Host: addr, Header: http.Header{}}
+	if u := via.User; u != nil {
+		password, _ := u.Password()
+		ask.Header.Set("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(u.Username()+":"+password)))
+	}
+	if err := ask.Write(c); err != nil {
+		c.Close()
+		return nil, err
+	}
+	in := bufio.NewReader(c)
+	answer, err := http.ReadResponse(in, ask)
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("the proxy %s: %s", via.Host, answer.Status)
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return &ahead{c, in}, nil
+}
+
+// ahead is a connection of which something has been read already.
+type ahead struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func (a *ahead) Read(p []byte) (int, error) { return a.in.Read(p) }
+
+// CloseWrite is that of the connection, where it has one.
+func (a *ahead) CloseWrite() error {
+	if c, ok := a.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return nil
+}
+
+// proxyRule returns the rule of environ for HTTP proxies, as
+// net/http.ProxyFromEnvironment has it for the process.
+func proxyRule(environ []string) func(*url.URL) (*url.URL, error) {
+	get := func(name string) (value string) {
+		for _, entry := range environ {
+			if n, v, _ := strings.Cut(entry, "="); v != "" && (n == name || n == strings.ToLower(name) && value == "") {
+				value = v
+			}
+		}
+		return value
+	}
+	c := httpproxy.Config{HTTPProxy: get("HTTP_PROXY"), HTTPSProxy: get("HTTPS_PROXY"), NoProxy: get("NO_PROXY")}
+	return c.ProxyFunc()
 }
 
 // forward relays every connection to l to addr.
@@ -193,8 +285,8 @@ func (d *door) relay(start time.Time, addr string, in net.Conn, from io.Reader, 
 }
 
 func closeWrite(c net.Conn) {
-	if t, ok := c.(*net.TCPConn); ok {
-		t.CloseWrite()
+	if w, ok := c.(interface{ CloseWrite() error }); ok {
+		w.CloseWrite()
 	}
 }
 
