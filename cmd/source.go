@@ -254,7 +254,11 @@ func (g *gox) showSources(c *cli.Context, r *source.Report) error {
 		if strings.Contains(r.Incomplete, "GOPROXY=off") {
 			mend = "\n\tlet go fetch the go.mod files that are missing: gox source --download, or any build"
 		}
-		g.Report(fmt.Errorf("modules may be missing, for go cannot load the whole module graph:\n%s%s", indent(r.Incomplete), mend), 0)
+		what := "modules may be missing"
+		if r.Enough {
+			what = "modules that no package here needs may be missing"
+		}
+		g.Report(fmt.Errorf("%s, for go cannot load the whole module graph:\n%s%s", what, indent(r.Incomplete), mend), 0)
 	}
 	for _, a := range r.Alarms {
 		g.Report(errors.New(a.String()), 0)

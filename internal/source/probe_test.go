@@ -297,3 +297,52 @@ func TestIsolated(t *testing.T) {
 		})
 	}
 }
+
+// A private path that goes, or would go, to somebody else's proxy.
+func TestProbeStrays(t *testing.T) {
+	w := newWorld(t, goInPath(t))
+	address := strings.TrimPrefix(w.url, "http://")
+	lib := v("private.test/lib", "v1.0.0")
+	tests := []struct {
+		name  string
+		proxy string
+		all   bool
+		gone  bool // the first does not have it
+		want  string
+	}{
+		{"the first has it", "http://proxy.corp.example/a,http://public.example/b", false, false, ""},
+		{"the first does not", "http://proxy.corp.example/a,http://public.example/b", false, true, "leak GOPRIVATE matches it, http://proxy.corp.example/a does not serve it, and so go asks http://public.example/b for it"},
+		{"the other has it too", "http://proxy.corp.example/a,http://public.example/b", true, false, "confusion GOPRIVATE matches it, and http://public.example/b has one too"},
+		{"the other is of the same domain", "http://proxy.corp.example/a,http://public.private.test/b", true, false, ""},
+		{"off after the first", "http://proxy.corp.example/a,off,http://public.example/b", true, true, "unserved"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.gone {
+				w.answer(t, "/a/private.test/lib/@v/v1.0.0.info", nil)
+			}
+			q := probeSite(t, w, lib, "GOPRIVATE=private.test", "GONOPROXY=none", "GOPROXY="+tt.proxy)
+			r, err := List(t.Context(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			hosts := map[string]string{"proxy.corp.example": address, "public.example": address, "public.private.test": address}
+			environ := slices.DeleteFunc(slices.Clone(q.Env), func(e string) bool { return strings.HasPrefix(e, "HTTP") })
+			w.requests()
+			err = r.Probe(t.Context(), q, ProbeOptions{All: tt.all, Gateway: gateway.Config{Environ: environ, Dir: q.Dir, Policy: gateway.Policy{Hosts: hosts}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if asked := strings.Join(w.requests(), " "); !strings.Contains(asked, "/a/private.test/") || strings.Contains(asked, "/b/private.test/") != (tt.all && !tt.gone) {
+				t.Errorf("asked %s", asked)
+			}
+			var got []string
+			for _, a := range r.Alarms {
+				got = append(got, string(a.Kind)+" "+a.Text)
+			}
+			if text := strings.Join(got, "\n"); !strings.HasPrefix(text, tt.want) || len(got) > 1 || tt.want == "" && text != "" {
+				t.Errorf("alarms %q, want %q", text, tt.want)
+			}
+		})
+	}
+}

@@ -107,6 +107,9 @@ type Report struct {
 	Fault string `json:"fault,omitempty"`
 	// Incomplete says why modules may be missing.
 	Incomplete string `json:"incomplete,omitempty"`
+	// Enough says that where the list is incomplete only modules are missing
+	// that no package of the main module needs.
+	Enough bool `json:"enough,omitempty"`
 	// Notes are about the whole.
 	Notes []string `json:"notes,omitempty"`
 	// Alarms are findings. See Alarm.
@@ -357,10 +360,11 @@ func (w *worker) listAll(ctx context.Context) ([]listed, error) {
 	}
 	named := append(w.r.files.mainPaths(), w.r.files.required()...)
 	all, fault, err := w.goList(ctx, append([]string{"-e", "-json", "-m", "--"}, named...)...)
-	if fault != "" {
+	if fault != "" || err != nil {
 		return mains, err
 	}
-	return all, err
+	w.r.Enough = true
+	return all, nil
 }
 
 // A saying is what go says of the build list.
