@@ -23,7 +23,13 @@ func BenchmarkOverhead(b *testing.B) {
 	dir := assembleEtcd(b)
 	dist := b.TempDir()
 	buildRelease(b, dist)
-	release := filepath.Join(dist, "gox")
+	release, cgo := filepath.Join(dist, "gox"), filepath.Join(dist, "cgo")
+	// Without CGO_ENABLED=0 a C compiler at hand makes a dynamic program of it.
+	build := exec.Command("go", "build", "-o", cgo, "./gox")
+	build.Env = append(os.Environ(), "CGO_ENABLED=1")
+	if out, err := build.CombinedOutput(); err != nil {
+		b.Logf("no gox with cgo: %v\n%s", err, out)
+	}
 	gox := filepath.Join(bin, "gox")
 	environ := append(os.Environ(), "GOX_CACHE="+filepath.Join(b.TempDir(), "cache"), "GOWORK=", "GOFLAGS=", "GOTOOLCHAIN=local")
 	start := func(argv ...string) *exec.Cmd {
@@ -69,6 +75,7 @@ func BenchmarkOverhead(b *testing.B) {
 	}{
 		{"installed", []string{gox, "-p", "default"}},
 		{"installed-profile", []string{gox, "-p", "proxy"}},
+		{"installed-cgo-profile", []string{cgo, "-p", "proxy"}},
 		{"release", []string{release, "-p", "default"}},
 		{"release-profile", []string{release, "-p", "proxy"}},
 		{"direnv", []string{"direnv", "exec", dir, "go"}},
