@@ -343,7 +343,7 @@ func (w *worker) listAll(ctx context.Context) ([]listed, error) {
 		}
 	}
 	switch {
-	case said.load != "" && (w.q.Download || !said.lacks()) && w.s.mod == "mod":
+	case said.load != "" && (w.q.Download || !said.lacks()) && w.s.mod == "mod" && w.s.gowork == "":
 		w.r.Incomplete = "with -mod=mod go would change go.mod first: " + said.load
 		return nil, nil
 	case said.load != "" && (w.q.Download || !said.lacks()):
