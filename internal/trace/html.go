@@ -35,7 +35,8 @@ type part struct {
 
 // WriteHTML writes the report as one page that needs nothing beside it: totals,
 // modules, and the requests as a waterfall. Without JavaScript there is no
-// filter and no sorting, and all the rest.
+// filter and no sorting, and all the rest. After "#q=" the page's address may
+// say which requests to show: "#q=zip failed".
 func (r *Report) WriteHTML(w io.Writer) error {
 	t, err := template.New("page").Funcs(template.FuncMap{
 		"size": Size, "seconds": seconds, "join": strings.Join,
