@@ -53,7 +53,7 @@ type Gateway struct {
 	upstreams []*upstream
 
 	server    *http.Server
-	transport *http.Transport
+	transport *transport
 	auth      authenticator
 	cancel    context.CancelFunc
 	mu        sync.Mutex

@@ -275,8 +275,12 @@ func (p *Policy) place(address string) string {
 }
 
 // newResolver returns one that asks p.Resolver, over TLS, for every name that
-// /etc/hosts does not know. What is trusted there is what is trusted elsewhere.
+// /etc/hosts does not know, nil where there is none. What is trusted there is
+// what is trusted elsewhere.
 func newResolver(p Policy, roots *x509.CertPool) (*net.Resolver, error) {
+	if p.Resolver == "" {
+		return nil, nil
+	}
 	u, err := url.Parse(p.Resolver)
 	if err != nil {
 		return nil, fmt.Errorf("resolver: %w", err)

@@ -47,7 +47,8 @@ func TestRetry(t *testing.T) {
 			// Without connections that are kept, of which net/http itself would
 			// make the request again.
 			g, records := start(t, Config{GOPROXY: s.URL, Policy: Policy{Retry: test.retry}})
-			g.transport.DisableKeepAlives = true
+			g.transport.once.Do(g.transport.make)
+			g.transport.real.DisableKeepAlives = true
 			res, _ := get(t, g, "/example.com/dep/@v/list")
 			g.Close()
 			all := records()

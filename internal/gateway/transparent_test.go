@@ -141,7 +141,9 @@ func loose(text string) string {
 		{`reading \S+: 502 Bad Gateway\n\tserver response: `, ""},
 		{`reading (\S+): 404 Not Found\n\tserver response: no such file or directory`, "reading $1: no such file or directory"},
 		{`(read tcp )[0-9.:]+->[0-9.:]+`, "$1"},
-		{`\?key=value`, ""},
+		// Of the URL: a query, which is masked, and a slash at its end.
+		{`\?(key=value|xxxxx)`, ""},
+		{`(from proxy "[^"]*)/"`, `$1"`},
 		// HTTP/2 has other words for a body that breaks off than HTTP/1.1, in
 		// which the gateway speaks to go.
 		{`stream error: stream ID \d+; INTERNAL_ERROR; received from peer`, "unexpected EOF"},

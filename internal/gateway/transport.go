@@ -13,24 +13,61 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/net/http/httpproxy"
 )
 
-// newTransport returns one that reaches the upstreams as go would in environ,
-// but for what the policy says: by go's own limits of time
-// (net/http.DefaultTransport, which cmd/go uses), by HTTPS_PROXY and its kin,
-// trusting whom SSL_CERT_FILE and SSL_CERT_DIR name.
-func newTransport(environ []string, p Policy) (*http.Transport, error) {
-	roots, err := roots(environ, p.CAFile)
-	if err != nil {
+// A transport reaches the upstreams as go would in an environment, but for what
+// the policy says: by go's own limits of time (net/http.DefaultTransport, which
+// cmd/go uses), by HTTPS_PROXY and its kin, trusting whom SSL_CERT_FILE and
+// SSL_CERT_DIR name. It is made when it is first used: to read all certificate
+// authorities takes longer than many a go command.
+type transport struct {
+	environ []string
+	policy  Policy
+	cafile  []byte
+
+	once sync.Once
+	real *http.Transport
+}
+
+// newTransport returns an error where the policy cannot be followed.
+func newTransport(environ []string, p Policy) (*transport, error) {
+	t := &transport{environ: environ, policy: p}
+	if p.CAFile != "" {
+		var err error
+		if t.cafile, err = os.ReadFile(p.CAFile); err != nil {
+			return nil, fmt.Errorf("cafile %s: %w", p.CAFile, cause(err))
+		}
+		if !x509.NewCertPool().AppendCertsFromPEM(t.cafile) {
+			return nil, fmt.Errorf("cafile %s: holds no certificate in PEM form\n\topenssl x509 -in %[1]s -noout -subject", p.CAFile)
+		}
+	}
+	if _, err := newResolver(p, nil); err != nil {
 		return nil, err
 	}
+	return t, nil
+}
+
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	t.once.Do(t.make)
+	return t.real.RoundTrip(r)
+}
+
+// CloseIdleConnections is what http.Client, too, looks for.
+func (t *transport) CloseIdleConnections() {
+	t.once.Do(func() { t.real = &http.Transport{} })
+	t.real.CloseIdleConnections()
+}
+
+func (t *transport) make() {
+	p, roots := t.policy, roots(t.environ, t.cafile)
 	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
-	t := &http.Transport{
-		Proxy:                 proxy(environ),
-		ForceAttemptHTTP2:     !strings.Contains(getenv(environ, "GODEBUG"), "http2client=0"),
+	t.real = &http.Transport{
+		Proxy:                 proxy(t.environ),
+		ForceAttemptHTTP2:     !strings.Contains(getenv(t.environ, "GODEBUG"), "http2client=0"),
 		MaxIdleConns:          100,
 		MaxIdleConnsPerHost:   32, // go's requests come over many connections
 		IdleConnTimeout:       90 * time.Second,
@@ -38,6 +75,7 @@ func newTransport(environ []string, p Policy) (*http.Transport, error) {
 		ExpectContinueTimeout: time.Second,
 		DisableCompression:    true, // go asks for what it wants
 		TLSClientConfig:       &tls.Config{RootCAs: roots},
+		ResponseHeaderTimeout: p.FirstByte,
 		// What a slow go has not read yet waits in memory, for each request.
 		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: 1 << 20},
 	}
@@ -45,21 +83,12 @@ func newTransport(environ []string, p Policy) (*http.Transport, error) {
 		dialer.Timeout = p.Connect
 	}
 	if p.TLS > 0 {
-		t.TLSHandshakeTimeout = p.TLS
+		t.real.TLSHandshakeTimeout = p.TLS
 	}
-	t.ResponseHeaderTimeout = p.FirstByte
-	if p.Resolver != "" {
-		if dialer.Resolver, err = newResolver(p, roots); err != nil {
-			return nil, err
-		}
+	dialer.Resolver, _ = newResolver(p, roots) // newTransport has seen that it can be made
+	t.real.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		return dialer.DialContext(ctx, network, p.place(address))
 	}
-	t.DialContext = dialer.DialContext
-	if len(p.Hosts) > 0 {
-		t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-			return dialer.DialContext(ctx, network, p.place(address))
-		}
-	}
-	return t, nil
 }
 
 // proxy returns the rule of environ for HTTP proxies, as
@@ -78,7 +107,7 @@ func proxy(environ []string) func(*http.Request) (*url.URL, error) {
 
 // roots returns the certificate authorities that go would trust in environ, and
 // those of cafile besides. nil means those of the system.
-func roots(environ []string, cafile string) (*x509.CertPool, error) {
+func roots(environ []string, cafile []byte) *x509.CertPool {
 	var pool *x509.CertPool
 	if certificatesFromFiles() {
 		pool = x509.NewCertPool()
@@ -105,23 +134,17 @@ func roots(environ []string, cafile string) (*x509.CertPool, error) {
 			addDir(pool, dir)
 		}
 	}
-	if cafile == "" {
-		return pool, nil
+	if cafile == nil {
+		return pool
 	}
 	if pool == nil {
 		var err error
 		if pool, err = x509.SystemCertPool(); err != nil {
-			return nil, err
+			pool = x509.NewCertPool()
 		}
 	}
-	data, err := os.ReadFile(cafile)
-	if err != nil {
-		return nil, fmt.Errorf("cafile %s: %w", cafile, cause(err))
-	}
-	if !pool.AppendCertsFromPEM(data) {
-		return nil, fmt.Errorf("cafile %s: holds no certificate in PEM form\n\topenssl x509 -in %[1]s -noout -subject", cafile)
-	}
-	return pool, nil
+	pool.AppendCertsFromPEM(cafile)
+	return pool
 }
 
 // certificatesFromFiles reports whether on this system Go takes certificate
