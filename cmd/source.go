@@ -30,6 +30,7 @@ func (g *gox) sourceCommand() *cli.Command {
 directive, the vendor directory, the module cache, or whom of GOPROXY go would ask;
 with the line that decides. Where nothing proves the answer it is "unknown".
 
+With --why it also says by which rule; gox script CLAIM proves it on any go.
 Asking downloads nothing and changes nothing. Where go.mod files are missing the
 list may be incomplete; --download lets go fetch them.
 
