@@ -86,7 +86,7 @@ func Import(ctx context.Context, c Config, r io.Reader) (*Sandbox, error) {
 			s.toolchain.Go = gocmd.At(filepath.Join(goroot, "bin", "go")) // it has moved
 		}
 		if err == nil && s.warmth.Mode != "" {
-			err = s.warm(ctx, nil, nil) // see New
+			_, err = s.warm(ctx, nil, nil) // see New
 		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", c.label(), err), s.discard())

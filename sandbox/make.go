@@ -20,7 +20,9 @@ import (
 
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
+	"golang.org/x/mod/sumdb/dirhash"
 
+	"example.com/gox/internal/modcache"
 	"example.com/gox/internal/owned"
 	"example.com/gox/internal/redact"
 )
@@ -208,16 +210,7 @@ func (s *Sandbox) assemble(ctx context.Context, c *Config) error {
 	if len(c.Use) == 0 {
 		return nil
 	}
-	// A module of its own, so that no go.mod of the workspace has a say.
-	scratch := filepath.Join(s.dir, "tmp", "use")
-	if err := os.Mkdir(scratch, 0o755); err != nil {
-		return err
-	}
-	defer os.RemoveAll(scratch)
-	if err := os.WriteFile(filepath.Join(scratch, "go.mod"), []byte("module use.invalid\n"), 0o644); err != nil {
-		return err
-	}
-	found, err := s.download(ctx, scratch, c.Use)
+	found, err := s.published(ctx, c.Use)
 	if err != nil {
 		return err
 	}
@@ -265,6 +258,36 @@ func (s *Sandbox) assemble(ctx context.Context, c *Config) error {
 		}
 	}
 	return s.quietly(ctx, s.Tree(), env, append([]string{"work", "use"}, uses...)...)
+}
+
+// published returns the modules that versions name, extracted in a module cache
+// that all sandboxes with these sources share.
+func (s *Sandbox) published(ctx context.Context, versions []string) ([]downloaded, error) {
+	env := s.Environ("")
+	var sources []string
+	for _, name := range []string{"GOPROXY", "GONOPROXY", "GOPRIVATE", "GOSUMDB", "GONOSUMDB", "GOINSECURE", "GOVCS"} {
+		sources = append(sources, name+"="+lookup(env, name))
+	}
+	const profile = "sandbox-use"
+	dir, err := modcache.Store{Root: s.cache}.Use(modcache.Key(profile, sources), map[string]string{"profile": profile})
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.download(ctx, dir, "", versions)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range found {
+		// go takes what is extracted for right; others may have written to it.
+		h1, err := dirhash.HashDir(m.Dir, m.Path+"@"+m.Version, dirhash.Hash1)
+		if err != nil {
+			return nil, err
+		}
+		if h1 != m.Sum {
+			return nil, fmt.Errorf("--use %s@%s: %s is not what was downloaded\n\tgox cache verify", m.Path, m.Version, m.Dir)
+		}
+	}
+	return found, nil
 }
 
 // extract copies a module out of the module cache, and makes it writable.
@@ -350,21 +373,24 @@ type downloaded struct {
 	Path, Version, Dir, Sum, Error string
 }
 
-// download lets go download what args name in dir: module versions, or
-// nothing for the build list.
-func (s *Sandbox) download(ctx context.Context, dir string, args []string) ([]downloaded, error) {
-	env := append(s.Environ(""), "GOWORK=off")
-	if dir != filepath.Join(s.dir, "tmp", "use") {
-		rel, err := filepath.Rel(s.Tree(), dir)
-		if err != nil {
+// download lets go download module versions, as it does outside of any module,
+// into the module cache dir. sums, the content of a go.sum file, vouches for them
+// before the checksum database is asked.
+func (s *Sandbox) download(ctx context.Context, dir, sums string, versions []string) ([]downloaded, error) {
+	// A module of its own, so that no go.mod of the workspace has a say, and no
+	// go.sum of it is written.
+	scratch := filepath.Join(s.dir, "tmp", "download")
+	if err := os.Mkdir(scratch, 0o755); err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(scratch)
+	for name, content := range map[string]string{"go.mod": "module download.invalid\n", "go.sum": sums} {
+		if err := os.WriteFile(filepath.Join(scratch, name), []byte(content), 0o644); err != nil {
 			return nil, err
 		}
-		env = s.Environ(filepath.ToSlash(rel))
 	}
-	if s.proxy != "" {
-		env = append(env, "GOPROXY="+s.proxy, "GONOPROXY=none", "GOSUMDB=off")
-	}
-	out, err := s.output(ctx, dir, env, append([]string{"mod", "download", "-json"}, args...)...)
+	env := append(s.sources(s.Environ("")), "GOWORK=off", "GOFLAGS=-modcacherw", "GOMODCACHE="+dir)
+	out, err := s.output(ctx, scratch, env, append([]string{"mod", "download", "-json"}, versions...)...)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -388,8 +414,17 @@ func (s *Sandbox) download(ctx context.Context, dir string, args []string) ([]do
 	return all, errors.Join(errs...)
 }
 
-// modules finds the main modules, and brings the module versions of the build
-// list into the module cache.
+// sources returns env for a command that may download.
+func (s *Sandbox) sources(env []string) []string {
+	if s.proxy != "" {
+		env = append(env, "GOPROXY="+s.proxy, "GONOPROXY=none", "GOSUMDB=off")
+	}
+	return env
+}
+
+// modules finds the main modules, and brings the module versions that they need
+// into the module cache: out of the caches in from, else through the sources
+// that the variables name.
 func (s *Sandbox) modules(ctx context.Context, from []string) error {
 	m := &s.manifest
 	env := s.Environ(m.Dir)
@@ -415,42 +450,176 @@ func (s *Sandbox) modules(ctx context.Context, from []string) error {
 			m.Main = append(m.Main, Main{name, filepath.ToSlash(rel)})
 		}
 	}
-	if slices.ContainsFunc(dirs, func(dir string) bool { return !s.vendored(dir) }) {
-		if err := s.warm(ctx, from, nil); err != nil {
-			return err
-		}
-	}
-	var downloads []downloaded
+	m.sort()
 	for _, dir := range dirs {
+		err := error(nil)
 		if s.vendored(dir) {
-			if err := s.vendoredModules(dir); err != nil {
-				return err
-			}
-			continue
+			err = s.vendoredModules(dir)
+		} else {
+			err = s.needed(ctx, dir, from)
 		}
-		found, err := s.download(ctx, s.inside(dir), nil)
 		if err != nil {
 			return err
 		}
-		downloads = append(downloads, found...)
-	}
-	for _, d := range downloads {
-		m.Modules = append(m.Modules, Module{d.Path, d.Version, d.Sum})
 	}
 	m.sort()
 	m.Modules = slices.Compact(m.Modules)
-	// What was new here is at hand for the next sandbox.
-	for _, d := range downloads {
-		if s.at[d.Path+"@"+d.Version] {
+	return nil
+}
+
+// needed brings the module versions that the main modules governed by dir need
+// into the module cache, and notes them. Needed are those of the build list of
+// which a go.sum has more than the go.mod: for any system and tags, some package
+// or test of the main modules, or of what it imports, lies in them.
+func (s *Sandbox) needed(ctx context.Context, dir string, from []string) error {
+	at, err := s.warm(ctx, from, nil)
+	if err != nil {
+		return err
+	}
+	list, exact, err := s.selected(ctx, dir)
+	if err != nil {
+		return err
+	}
+	sums, err := s.sums()
+	if err != nil {
+		return err
+	}
+	var vouched strings.Builder
+	paths := map[string]bool{}
+	for _, sum := range sums {
+		suffix := ""
+		if sum.GoMod {
+			suffix = "/go.mod"
+		} else {
+			paths[sum.Path] = true
+		}
+		fmt.Fprintf(&vouched, "%s %s%s %s\n", sum.Path, sum.Version, suffix, sum.H1)
+	}
+	var missing []string
+	for _, m := range list {
+		if paths[m.Path] && !at[m.String()] {
+			missing = append(missing, m.String())
+		}
+	}
+	if len(missing) > 0 {
+		fetch := filepath.Join(s.dir, "tmp", "fetch")
+		found, err := s.download(ctx, fetch, vouched.String(), missing)
+		if err == nil {
+			// They are at hand from now on, for the next sandbox too.
+			_, err = s.warm(ctx, []string{fetch}, found)
+		}
+		if err = errors.Join(err, os.RemoveAll(fetch)); err != nil {
+			return err
+		}
+	}
+	if !exact {
+		// Where modules meet that were not made for one another, one may import of
+		// another what nothing else imports. Only go can tell.
+		out, err := s.output(ctx, s.inside(dir), s.sources(s.Environ(dir)),
+			append([]string{"list", "-e", "-deps", "-test", "-f", "{{with .Error}}{{.}}{{end}}"}, s.patterns(dir)...)...)
+		if err != nil {
+			return err
+		}
+		if first, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n"); first != "" && s.log != nil {
+			s.log("there are packages that do not load, and what they need may not be here: %s", redact.Text(first))
+		}
+	}
+	for _, m := range list {
+		base, err := escapedPath(m.Path, m.Version)
+		if err != nil {
+			return err
+		}
+		h1, err := os.ReadFile(filepath.Join(s.ModCache(), "cache", "download", filepath.FromSlash(base)+".ziphash"))
+		if err != nil {
+			continue
+		}
+		s.manifest.Modules = append(s.manifest.Modules, Module{m.Path, m.Version, string(h1)})
+		if at[m.String()] {
 			s.warmth.Linked++
 		} else {
 			s.warmth.Downloaded++
 		}
 	}
-	if s.warmth.Downloaded > 0 {
-		return s.warm(ctx, []string{s.ModCache()}, downloads)
-	}
 	return nil
+}
+
+// selected returns the build list of the main modules governed by dir, without
+// these, and with replacements in place of what they replace. It is exact where
+// the go.sum has all that the packages need.
+func (s *Sandbox) selected(ctx context.Context, dir string) (list []module.Version, exact bool, err error) {
+	if list, ok := s.required(dir); ok {
+		return list, true, nil
+	}
+	const format = "{{if not .Main}}{{with .Replace}}{{.Path}}\t{{.Version}}{{else}}{{.Path}}\t{{.Version}}{{end}}{{end}}"
+	out, err := s.output(ctx, s.inside(dir), s.sources(s.Environ(dir)), "list", "-m", "-f", format, "all")
+	if err != nil {
+		return nil, false, err
+	}
+	for line := range strings.Lines(string(out)) {
+		name, version, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		if version != "" { // else a directory
+			list = append(list, module.Version{Path: name, Version: version})
+		}
+	}
+	return list, false, nil
+}
+
+// required is selected for a single main module whose go.mod is the build list,
+// as it is since go1.17. Otherwise it reports false.
+func (s *Sandbox) required(dir string) ([]module.Version, bool) {
+	flags := lookup(s.Environ(dir), "GOFLAGS")
+	if len(s.manifest.Main) != 1 || strings.Contains(flags, "-mod") {
+		return nil, false
+	}
+	if s.manifest.Work != "" {
+		data, err := os.ReadFile(s.inside(s.manifest.Work))
+		if err != nil {
+			return nil, false
+		}
+		work, err := modfile.ParseWork(s.manifest.Work, data, nil)
+		if err != nil || len(work.Replace) > 0 {
+			return nil, false
+		}
+	}
+	at := path.Join(s.manifest.Main[0].Dir, "go.mod")
+	data, err := os.ReadFile(s.inside(at))
+	if err != nil {
+		return nil, false
+	}
+	mod, err := modfile.Parse(at, data, nil)
+	if err != nil || mod.Go == nil || version.Compare("go"+mod.Go.Version, "go1.17") < 0 {
+		return nil, false
+	}
+	if len(mod.Require) > 0 && !exists(s.inside(path.Join(s.manifest.Main[0].Dir, "go.sum"))) {
+		return nil, false
+	}
+	var list []module.Version
+	for _, r := range mod.Require {
+		v := r.Mod
+		for _, rep := range mod.Replace {
+			if rep.Old == r.Mod || rep.Old.Version == "" && rep.Old.Path == r.Mod.Path && v == r.Mod {
+				v = rep.New
+			}
+		}
+		if v.Version != "" {
+			list = append(list, v)
+		}
+	}
+	return list, true
+}
+
+// patterns returns the patterns of all packages of the main modules governed by
+// dir, as seen from there.
+func (s *Sandbox) patterns(dir string) []string {
+	var words []string
+	for _, m := range s.manifest.Main {
+		rel, err := filepath.Rel(filepath.FromSlash("/"+dir), filepath.FromSlash("/"+m.Dir))
+		// Of modules without go.work, each directory has its own.
+		if err == nil && (s.manifest.Work != "" || rel == ".") {
+			words = append(words, "./"+path.Join(filepath.ToSlash(rel), "..."))
+		}
+	}
+	return words
 }
 
 func lookup(environ []string, name string) string {

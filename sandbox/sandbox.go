@@ -73,7 +73,7 @@ type Sandbox struct {
 	keep      bool
 	net       network
 	warmth    Warmth
-	at        map[string]bool // what warm had at hand, MODULE@VERSION
+	log       func(format string, args ...any)
 }
 
 // New makes a sandbox. It stands whole or not at all; what a New that was
@@ -111,7 +111,7 @@ func New(ctx context.Context, c Config) (*Sandbox, error) {
 	if c.Dir != "" {
 		parent = filepath.Dir(c.Dir)
 	}
-	s := &Sandbox{name: c.Name, cache: cache, build: filepath.Join(cache, "build"), toolchain: tc, keep: c.Keep, net: c.network()}
+	s := &Sandbox{name: c.Name, cache: cache, build: filepath.Join(cache, "build"), toolchain: tc, keep: c.Keep, log: c.log, net: c.network()}
 	if err := s.stage(parent); err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func New(ctx context.Context, c Config) (*Sandbox, error) {
 	if final != "" {
 		err := s.settle(&c, final)
 		if err == nil && s.warmth.Mode != "" {
-			err = s.warm(ctx, nil, nil) // the store is told who has links into it, by their place
+			_, err = s.warm(ctx, nil, nil) // the store is told who has links into it, by their place
 		}
 		if err != nil {
 			if !errors.Is(err, fs.ErrExist) {

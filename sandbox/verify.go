@@ -217,16 +217,7 @@ func (s *Sandbox) buildAll(ctx context.Context, patterns []string) (_ *built, er
 	for _, at := range s.governed() {
 		words := patterns
 		if len(words) == 0 {
-			for _, m := range s.manifest.Main {
-				rel, err := filepath.Rel(filepath.FromSlash("/"+at), filepath.FromSlash("/"+m.Dir))
-				if err != nil {
-					return nil, err
-				}
-				// Of modules without go.work, each directory has its own.
-				if s.manifest.Work != "" || rel == "." {
-					words = append(words, "./"+path.Join(filepath.ToSlash(rel), "..."))
-				}
-			}
+			words = s.patterns(at)
 		}
 		const format = `{{if or .GoFiles .CgoFiles}}{{.ImportPath}}{{"\t"}}{{.Name}}{{"\t"}}{{.DepOnly}}{{"\t"}}{{.Export}}{{end}}`
 		out, err := s.output(ctx, s.inside(at), s.Environ(at), append([]string{"list", "-deps", "-export", "-f", format}, words...)...)

@@ -24,13 +24,18 @@ type Warmth struct {
 func (s *Sandbox) Warmth() Warmth { return s.warmth }
 
 // warm gives s what its go.sum files name and this machine has: out of gox's
-// store of verified modules, where it is taken from other module caches if its
-// bytes hash to what go.sum says. What go has downloaded since is noted to be
-// in the store from now on.
-func (s *Sandbox) warm(ctx context.Context, from []string, since []downloaded) error {
+// store of verified modules, where it is taken from the module caches in from if its
+// bytes hash to what go.sum says, or go has said in since. It returns what is
+// there, MODULE@VERSION.
+func (s *Sandbox) warm(ctx context.Context, from []string, since []downloaded) (map[string]bool, error) {
 	list, err := s.sums()
 	if err != nil {
-		return err
+		return nil, err
+	}
+	for _, m := range s.manifest.Modules {
+		if m.Sum != "" {
+			list = append(list, modcache.Sum{Path: m.Path, Version: m.Version, H1: m.Sum})
+		}
 	}
 	for _, d := range since {
 		if d.Sum != "" {
@@ -38,25 +43,26 @@ func (s *Sandbox) warm(ctx context.Context, from []string, since []downloaded) e
 		}
 	}
 	if len(list) == 0 {
-		return nil
+		return nil, nil
 	}
 	report, err := modcache.Store{Root: s.cache}.Warm(ctx, modcache.Warming{
 		Dir: s.ModCache(), Sums: list, From: from, GoVersion: s.toolchain.Version,
 	})
-	if err != nil || since != nil || s.at != nil {
-		return err
+	if err != nil {
+		return nil, err
 	}
-	s.at = map[string]bool{}
+	at := map[string]bool{}
 	for _, sum := range list {
-		s.at[sum.String()] = true
+		at[sum.String()] = true
 	}
 	for _, sum := range report.Missing {
-		delete(s.at, sum.String())
+		delete(at, sum.String())
 	}
+	s.warmth.Took += report.Took
 	if report.Modules > 0 {
-		s.warmth = Warmth{Mode: report.Mode, Took: report.Took}
+		s.warmth.Mode = report.Mode
 	}
-	return nil
+	return at, nil
 }
 
 // sums returns what the go.sum and go.work.sum files of the main modules say.
