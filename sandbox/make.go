@@ -514,7 +514,8 @@ func (s *Sandbox) needed(ctx context.Context, dir string, from []string) error {
 	}
 	if !exact {
 		// Where modules meet that were not made for one another, one may import of
-		// another what nothing else imports. Only go can tell.
+		// another what nothing else imports; and in a workspace go looks into every
+		// module that may hold a package, to see that only one does.
 		out, err := s.output(ctx, s.inside(dir), s.sources(s.Environ(dir)),
 			append([]string{"list", "-e", "-deps", "-test", "-f", "{{with .Error}}{{.}}{{end}}"}, s.patterns(dir)...)...)
 		if err != nil {
@@ -522,6 +523,9 @@ func (s *Sandbox) needed(ctx context.Context, dir string, from []string) error {
 		}
 		if first, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n"); first != "" && s.log != nil {
 			s.log("there are packages that do not load, and what they need may not be here: %s", redact.Text(first))
+		}
+		if _, err := s.warm(ctx, []string{s.ModCache()}, nil); err != nil { // for the next sandbox
+			return err
 		}
 	}
 	for _, m := range list {
@@ -568,18 +572,10 @@ func (s *Sandbox) selected(ctx context.Context, dir string) (list []module.Versi
 // as it is since go1.17. Otherwise it reports false.
 func (s *Sandbox) required(dir string) ([]module.Version, bool) {
 	flags := lookup(s.Environ(dir), "GOFLAGS")
-	if len(s.manifest.Main) != 1 || strings.Contains(flags, "-mod") {
+	// In a workspace go looks through the whole module graph for a package, and
+	// not through the go.mod first.
+	if s.manifest.Work != "" || len(s.manifest.Main) != 1 || strings.Contains(flags, "-mod") {
 		return nil, false
-	}
-	if s.manifest.Work != "" {
-		data, err := os.ReadFile(s.inside(s.manifest.Work))
-		if err != nil {
-			return nil, false
-		}
-		work, err := modfile.ParseWork(s.manifest.Work, data, nil)
-		if err != nil || len(work.Replace) > 0 {
-			return nil, false
-		}
 	}
 	at := path.Join(s.manifest.Main[0].Dir, "go.mod")
 	data, err := os.ReadFile(s.inside(at))
