@@ -25,12 +25,22 @@ func (w *world) account() string {
 	for _, line := range served {
 		b.WriteString("\t" + line + "\n")
 	}
+	shown := w.records
 	b.WriteString("what was asked:")
-	for _, r := range w.records {
+	if len(shown) > manyRequests {
+		// Those in the middle that were answered are of the least use.
+		shown = slices.DeleteFunc(slices.Clone(shown[:len(shown)-manyRequests/2]), func(r *record) bool { return r.status == "200" })
+		shown = append(shown, w.records[len(w.records)-manyRequests/2:]...)
+		fmt.Fprintf(&b, " %d requests, of which those not answered with 200, and the last", len(w.records))
+	}
+	for _, r := range shown {
 		b.WriteString("\n\t" + r.String())
 	}
 	return b.String() + w.idle()
 }
+
+// manyRequests is how many a message lists at least before it leaves some out.
+const manyRequests = 60
 
 // served returns a line for each module version and each repository of which a
 // server sent something: what, and the server that did so last.
@@ -59,7 +69,12 @@ func (w *world) served() []string {
 		from[what+" "+kind] = r
 	}
 	var lines []string
+	graph := map[string]int{} // how many modules only the go.mod was sent of, by server
 	for _, m := range modules {
+		if len(modules) > manyRequests && slices.Equal(kinds[m], []string{"mod"}) {
+			graph[from[m+" mod"].server]++
+			continue
+		}
 		by := map[string][]string{} // the kinds, by server
 		for _, kind := range kinds[m] {
 			s := from[m+" "+kind].server
@@ -72,6 +87,9 @@ func (w *world) served() []string {
 			}
 			lines = append(lines, fmt.Sprintf("%s (%s) from %s%s", m, strings.Join(by[s], ", "), s, where))
 		}
+	}
+	for _, s := range slices.Sorted(maps.Keys(graph)) {
+		lines = append(lines, fmt.Sprintf("the go.mod of %d more from %s", graph[s], s))
 	}
 	return lines
 }
