@@ -103,6 +103,17 @@ func TestEtcdUnderEachProfile(t *testing.T) {
 			t.Errorf("train uses %s, want proxy's %s", b, a)
 		}
 	})
+	t.Run("a script of one's own", func(t *testing.T) {
+		script, err := filepath.Abs("../testscripts/etcd.txtar")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := exec.Command(filepath.Join(bin, "gox"), "script", "--repo", dir, script)
+		c.Env = append(slices.Clone(environ), "GOMODCACHE="+modcache(t, "proxy"))
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+	})
 	t.Run("vendor", func(t *testing.T) {
 		gox(t, server, "-p", "alone", "mod", "vendor")
 		gox(t, server, "-p", "vendor", "build", "./...")
