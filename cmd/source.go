@@ -17,6 +17,7 @@ import (
 
 	"example.com/gox/internal/gateway"
 	"example.com/gox/internal/gocmd"
+	"example.com/gox/internal/modcache"
 	"example.com/gox/internal/source"
 	"example.com/gox/internal/wrap"
 	"example.com/gox/profiles"
@@ -184,6 +185,21 @@ func (g *gox) listSources(ctx context.Context, c *cli.Context, run *wrap.Run, ar
 	for _, file := range c.StringSlice("records") {
 		q.Records = append(q.Records, wrap.Absolute(file, g.Dir))
 	}
+	var fresh *modcache.Fresh
+	q.Scratch = func() (dir string, err error) {
+		if fresh == nil {
+			// What a killed run leaves in one of these the next run removes.
+			if fresh, err = g.Modcaches().Fresh(map[string]string{"profile": "source"}); err != nil {
+				return "", err
+			}
+		}
+		return fresh.GOMODCACHE(), os.MkdirAll(fresh.GOMODCACHE(), 0o700)
+	}
+	defer func() {
+		if fresh != nil {
+			fresh.Close()
+		}
+	}()
 	report, err := source.List(ctx, q)
 	var noModule *source.NoModuleError
 	if errors.As(err, &noModule) {

@@ -99,10 +99,11 @@ func (r *Report) Probe(ctx context.Context, q Query, o ProbeOptions) error {
 	for _, e := range proxyEntries(g.GOPROXY()) {
 		p.urls = append(p.urls, strings.TrimSuffix(e.raw, "/"))
 	}
-	if p.dir, err = os.MkdirTemp("", "gox-source-"); err != nil {
+	w := &worker{q: q}
+	defer w.close()
+	if p.dir, err = w.scratch(); err != nil {
 		return err
 	}
-	defer (&worker{temp: p.dir}).close()
 
 	var modules []*Module
 	for i := range r.Modules {
@@ -168,10 +169,18 @@ type prober struct {
 
 // probe asks for one module.
 func (p *prober) probe(ctx context.Context, m *Module) {
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.done++
+		if p.o.Progress != nil {
+			p.o.Progress(p.done, p.all)
+		}
+	}()
 	content := m.Content()
 	entries, fault := p.r.settings.ask(content.Path)
-	if fault != "" {
-		m.Probe = []Answer{{Upstream: p.r.GoProxy, Outcome: Unasked, Error: fault}}
+	if len(entries) == 0 {
+		m.Probe = []Answer{{Upstream: p.r.GoProxy, Outcome: Unasked, Error: cmp.Or(fault, "GOPROXY=off")}}
 		return
 	}
 	private := module.MatchPrefixPatterns(p.r.settings.goprivate, content.Path)
@@ -197,12 +206,6 @@ func (p *prober) probe(ctx context.Context, m *Module) {
 			p.repository(ctx, content, last)
 		}
 	}
-	p.mu.Lock()
-	p.done++
-	if p.o.Progress != nil {
-		p.o.Progress(p.done, p.all)
-	}
-	p.mu.Unlock()
 }
 
 // proxy asks a module proxy.

@@ -113,6 +113,7 @@ func TestProbe(t *testing.T) {
 			want: "$W/a serves, $W/b serves"}, // of the loopback: it is meant to
 		{name: "file", require: dep, env: []string{"GOPROXY=" + fileURL(filepath.Join(w.full, "cache", "download"))},
 			want: "file://" + filepath.ToSlash(w.full) + "/cache/download serves"},
+		{name: "off", require: dep, env: []string{"GOPROXY=off"}, want: "off not asked"},
 		{name: "invalid", require: dep, env: []string{"GOPROXY=mirror"}, want: "mirror not asked"},
 	}
 	for _, tt := range tests {

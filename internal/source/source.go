@@ -83,6 +83,11 @@ type Query struct {
 	// Graph asks for Report.Edges.
 	Graph bool
 
+	// Scratch returns a directory for what is not to stay; whoever gave it removes
+	// it after List and Probe. With nil, and where it fails, they make one and
+	// remove it, which a kill -9 prevents.
+	Scratch func() (string, error)
+
 	// Records are files of records, as package gateway writes them.
 	Records []string
 }
@@ -261,25 +266,35 @@ type worker struct {
 }
 
 func (w *worker) close() {
-	if w.temp == "" {
-		return
+	if w.temp != "" && w.q.Scratch == nil {
+		discard(w.temp)
 	}
-	// go makes what is in a module cache read-only.
-	filepath.WalkDir(w.temp, func(path string, d fs.DirEntry, err error) error {
+}
+
+// discard removes a directory, with what go has made read-only in it.
+func discard(dir string) {
+	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
 			os.Chmod(path, 0o700)
 		}
 		return nil
 	})
-	os.RemoveAll(w.temp)
+	os.RemoveAll(dir)
 }
 
-// scratch returns a directory that goes away with w.
+// scratch returns a directory that goes away.
 func (w *worker) scratch() (string, error) {
 	if w.temp != "" {
 		return w.temp, nil
 	}
-	dir, err := os.MkdirTemp("", "gox-source-")
+	parent := ""
+	if w.q.Scratch != nil {
+		var err error
+		if parent, err = w.q.Scratch(); err != nil {
+			parent, w.q.Scratch = "", nil
+		}
+	}
+	dir, err := os.MkdirTemp(parent, "gox-source-")
 	w.temp = dir
 	return dir, err
 }
