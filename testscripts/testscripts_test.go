@@ -157,6 +157,9 @@ func TestLies(t *testing.T) {
 					if !errors.Is(res.Err, ErrDeviates) && res.Skipped == "" {
 						t.Errorf("%s: the header says the contrary, and %v\n%s", v, res.Err, res.Transcript)
 					}
+					if got := res.Outcome(c.ID); got != Deviates && res.Skipped == "" {
+						t.Errorf("%s: %s, but it is this claim that deviates (line %d: %s)", v, got, res.Line, res.Fault)
+					}
 					if len(rs) < 2 {
 						continue
 					}
