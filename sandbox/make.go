@@ -224,6 +224,7 @@ func (s *Sandbox) assemble(ctx context.Context, c *Config) error {
 		uses = append(uses, ".")
 	}
 	newest := "1.18"
+	dropped, loosened := 0, []string{}
 	for _, m := range found {
 		dir := filepath.FromSlash(m.Path)
 		if exists(s.inside(filepath.Join(m.Path, "go.mod"))) {
@@ -240,12 +241,18 @@ func (s *Sandbox) assemble(ctx context.Context, c *Config) error {
 		err = src.extract(ctx, sub)
 		sub.Close()
 		if err == nil {
-			err = s.loosen(m, &newest, c.log)
+			var n int
+			if n, err = s.loosen(m, &newest); n > 0 {
+				dropped, loosened = dropped+n, append(loosened, m.Path)
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("--use %s@%s: %w", m.Path, m.Version, err)
 		}
 		uses = append(uses, "./"+m.Path)
+	}
+	if dropped > 0 {
+		c.log("%d replacements by directories taken out of the go.mod of %s", dropped, strings.Join(loosened, ", "))
 	}
 	env := append(s.Environ(""), "GOWORK="+s.inside("go.work"))
 	if !exists(s.inside("go.work")) {
@@ -305,46 +312,40 @@ func (s *source) extract(ctx context.Context, dst *os.Root) error {
 
 // loosen makes a published module one of a workspace: replacements by
 // directories, which count for nobody who requires the module, would count
-// here, and lead nowhere. newest becomes the module's go version if it is newer.
-func (s *Sandbox) loosen(m downloaded, newest *string, log func(string, ...any)) error {
+// here, and lead nowhere. It returns how many it took out. newest becomes the
+// module's go version if it is newer.
+func (s *Sandbox) loosen(m downloaded, newest *string) (dropped int, err error) {
 	file := s.inside(path.Join(m.Path, "go.mod"))
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) { // published before there were modules
-		return os.WriteFile(file, []byte("module "+modfile.AutoQuote(m.Path)+"\n"), 0o644)
+		return 0, os.WriteFile(file, []byte("module "+modfile.AutoQuote(m.Path)+"\n"), 0o644)
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
-	mod, err := modfile.ParseLax(path.Join(m.Path, "go.mod"), data, nil)
+	mod, err := modfile.Parse(path.Join(m.Path, "go.mod"), data, nil)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if mod.Go != nil && version.Compare("go"+mod.Go.Version, "go"+*newest) > 0 {
 		*newest = mod.Go.Version
 	}
-	strict, err := modfile.Parse(path.Join(m.Path, "go.mod"), data, nil)
-	if err != nil {
-		return err
-	}
-	dropped := 0
-	for _, r := range strict.Replace {
+	for _, r := range slices.Clone(mod.Replace) {
 		if r.New.Version == "" {
-			if err := strict.DropReplace(r.Old.Path, r.Old.Version); err != nil {
-				return err
+			if err := mod.DropReplace(r.Old.Path, r.Old.Version); err != nil {
+				return dropped, err
 			}
 			dropped++
 		}
 	}
 	if dropped == 0 {
-		return nil
+		return 0, nil
 	}
-	log("%s: %d replacements by directories taken out of its go.mod", m.Path, dropped)
-	strict.Cleanup()
-	data, err = strict.Format()
-	if err != nil {
-		return err
+	mod.Cleanup()
+	if data, err = mod.Format(); err != nil {
+		return dropped, err
 	}
-	return os.WriteFile(file, data, 0o644)
+	return dropped, os.WriteFile(file, data, 0o644)
 }
 
 // quietly runs go with args in dir; what it prints is in the error.
@@ -389,7 +390,7 @@ func (s *Sandbox) download(ctx context.Context, dir, sums string, versions []str
 			return nil, err
 		}
 	}
-	env := append(s.sources(s.Environ("")), "GOWORK=off", "GOFLAGS=-modcacherw", "GOMODCACHE="+dir)
+	env := append(s.Environ(""), "GOWORK=off", "GOFLAGS=-modcacherw", "GOMODCACHE="+dir)
 	out, err := s.output(ctx, scratch, env, append([]string{"mod", "download", "-json"}, versions...)...)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -414,18 +415,31 @@ func (s *Sandbox) download(ctx context.Context, dir, sums string, versions []str
 	return all, errors.Join(errs...)
 }
 
-// sources returns env for a command that may download.
-func (s *Sandbox) sources(env []string) []string {
-	if s.proxy != "" {
-		env = append(env, "GOPROXY="+s.proxy, "GONOPROXY=none", "GOSUMDB=off")
-	}
-	return env
-}
-
 // modules finds the main modules, and brings the module versions that they need
 // into the module cache: out of the caches in from, else through the sources
 // that the variables name.
 func (s *Sandbox) modules(ctx context.Context, from []string) error {
+	if err := s.mains(ctx); err != nil {
+		return err
+	}
+	for _, dir := range s.governed() {
+		err := error(nil)
+		if s.vendored(dir) {
+			err = s.vendoredModules(dir)
+		} else {
+			err = s.needed(ctx, dir, from)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	s.manifest.sort()
+	s.manifest.Modules = slices.Compact(s.manifest.Modules)
+	return nil
+}
+
+// mains finds the main modules, as go sees them.
+func (s *Sandbox) mains(ctx context.Context) error {
 	m := &s.manifest
 	env := s.Environ(m.Dir)
 	if work := lookup(env, "GOWORK"); work != "off" {
@@ -435,8 +449,7 @@ func (s *Sandbox) modules(ctx context.Context, from []string) error {
 		}
 		m.Work = filepath.ToSlash(rel)
 	}
-	dirs := s.governed()
-	for _, dir := range dirs {
+	for _, dir := range s.governed() {
 		out, err := s.output(ctx, s.inside(dir), s.Environ(dir), "list", "-m", "-f", "{{.Path}}\t{{.Dir}}")
 		if err != nil {
 			return err
@@ -451,19 +464,6 @@ func (s *Sandbox) modules(ctx context.Context, from []string) error {
 		}
 	}
 	m.sort()
-	for _, dir := range dirs {
-		err := error(nil)
-		if s.vendored(dir) {
-			err = s.vendoredModules(dir)
-		} else {
-			err = s.needed(ctx, dir, from)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	m.sort()
-	m.Modules = slices.Compact(m.Modules)
 	return nil
 }
 
@@ -516,7 +516,7 @@ func (s *Sandbox) needed(ctx context.Context, dir string, from []string) error {
 		// Where modules meet that were not made for one another, one may import of
 		// another what nothing else imports; and in a workspace go looks into every
 		// module that may hold a package, to see that only one does.
-		out, err := s.output(ctx, s.inside(dir), s.sources(s.Environ(dir)),
+		out, err := s.output(ctx, s.inside(dir), s.Environ(dir),
 			append([]string{"list", "-e", "-deps", "-test", "-f", "{{with .Error}}{{.}}{{end}}"}, s.patterns(dir)...)...)
 		if err != nil {
 			return err
@@ -555,7 +555,7 @@ func (s *Sandbox) selected(ctx context.Context, dir string) (list []module.Versi
 		return list, true, nil
 	}
 	const format = "{{if not .Main}}{{with .Replace}}{{.Path}}\t{{.Version}}{{else}}{{.Path}}\t{{.Version}}{{end}}{{end}}"
-	out, err := s.output(ctx, s.inside(dir), s.sources(s.Environ(dir)), "list", "-m", "-f", format, "all")
+	out, err := s.output(ctx, s.inside(dir), s.Environ(dir), "list", "-m", "-f", format, "all")
 	if err != nil {
 		return nil, false, err
 	}

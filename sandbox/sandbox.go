@@ -68,7 +68,6 @@ type Sandbox struct {
 	manifest  Manifest
 	variables []Variable // with their secrets
 	toolchain toolchain
-	proxy     string      // where modules come from while it is made; "" is from where the variables say
 	lock      *owned.Lock // nil once closed
 	keep      bool
 	net       network

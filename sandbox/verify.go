@@ -46,12 +46,15 @@ type Binary struct {
 // A Difference is the first thing in which a sandbox is not what its manifest
 // says, or does not build what it has built before.
 type Difference struct {
-	What string `json:"what"` // "file", "toolchain", "manifest", "package" or "binary"
+	What string `json:"what"` // "file", "toolchain", "module", "manifest", "package" or "binary"
 	Name string `json:"name"` // the path, the key, the package
 	How  string `json:"how"`
 }
 
 func (d *Difference) String() string { return fmt.Sprintf("%s %s: %s", d.What, d.Name, d.How) }
+
+// Error is String.
+func (d *Difference) Error() string { return d.String() }
 
 // Verify makes a second sandbox from the manifest, at another path, builds all
 // packages in both, and compares what comes out bit for bit. A difference is
@@ -70,6 +73,9 @@ func (s *Sandbox) Verify(ctx context.Context, o VerifyOptions) (Verification, er
 	}
 	say("making a second sandbox")
 	second, err := s.twin(ctx, o.Cached)
+	if errors.As(err, &v.Difference) {
+		return v, nil
+	}
 	if err != nil {
 		return v, err
 	}
@@ -142,7 +148,7 @@ func (s *Sandbox) twin(ctx context.Context, cached bool) (_ *Sandbox, err error)
 		t.build = filepath.Join(t.dir, "build")
 	}
 	t.manifest = s.manifest
-	t.manifest.Variables, t.manifest.Main, t.manifest.Modules = t.variables, []Main{}, []Module{}
+	t.manifest.Variables, t.manifest.Main = t.variables, []Main{}
 	if err := t.furnish(); err != nil {
 		return nil, err
 	}
@@ -155,11 +161,20 @@ func (s *Sandbox) twin(ctx context.Context, cached bool) (_ *Sandbox, err error)
 	if err := src.all(ctx, tree); err != nil {
 		return nil, err
 	}
-	// The modules come from the first one, and are proved by go.sum and then by
-	// the manifest: nothing depends on a network.
-	t.proxy = "file://" + filepath.ToSlash(filepath.Join(s.ModCache(), "cache", "download"))
-	if err := t.modules(ctx, []string{s.ModCache()}); err != nil {
+	if err := t.mains(ctx); err != nil {
 		return nil, err
+	}
+	// The modules are those of the manifest and no others, proved by the hashes
+	// that it has of them. Nothing is downloaded.
+	at, err := t.warm(ctx, []string{s.ModCache()}, nil)
+	if err != nil {
+		return nil, err
+	}
+	vendored := !slices.ContainsFunc(t.governed(), func(dir string) bool { return !t.vendored(dir) })
+	for _, m := range t.manifest.Modules {
+		if name := m.Path + "@" + m.Version; !vendored && !at[name] {
+			return nil, &Difference{"module", name, fmt.Sprintf("neither the sandbox nor gox's store has one with the hash %s, as the manifest says", m.Sum)}
+		}
 	}
 	if t.manifest.Go.CC, err = t.compiler(ctx); err != nil {
 		return nil, err
