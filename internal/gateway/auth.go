@@ -22,7 +22,8 @@ import (
 // https URLs only. The user and password of a URL are not its concern: the HTTP
 // client sends them where the authenticator has set none.
 //
-// Up to go1.23 the first entry of ~/.netrc for the host counts. Since go1.24
+// Up to go1.23 the first entry of ~/.netrc for the host counts, up to go1.19 for
+// the host without its port. Since go1.24
 // GOAUTH says where credentials come from, they are kept by prefix of the URL,
 // and after any 4xx they are sought anew and the request is made once more
 // (cmd/go/internal/auth; the claims goproxy/credentials and http/credentials).
@@ -35,20 +36,20 @@ type authenticator struct {
 
 	netrc func() []login
 
-	mu    *sync.Mutex
-	begun *bool
+	mu    sync.Mutex
+	begun bool
+	fatal error                  // what go would have died of
 	known map[string]http.Header // by prefix of the URL, without "https://"
-	tasks *sync.WaitGroup
+	tasks sync.WaitGroup
 }
 
 // A login is one entry of ~/.netrc.
 type login struct{ machine, name, password string }
 
-func newAuthenticator(c Config, transport http.RoundTripper) authenticator {
-	a := authenticator{
+func newAuthenticator(c Config, transport http.RoundTripper) *authenticator {
+	a := &authenticator{
 		goVersion: c.GoVersion, goauth: c.GOAUTH, environ: c.Environ, dir: c.Dir,
-		client: &http.Client{Transport: transport},
-		mu:     new(sync.Mutex), begun: new(bool), known: map[string]http.Header{}, tasks: new(sync.WaitGroup),
+		client: &http.Client{Transport: transport}, known: map[string]http.Header{},
 	}
 	if a.goauth == "" {
 		a.goauth = "netrc"
@@ -75,8 +76,12 @@ func (a *authenticator) header(ctx context.Context, u *url.URL, failed *http.Res
 		return nil, nil
 	}
 	if a.older("go1.24") {
+		host := u.Host
+		if a.older("go1.20") {
+			host = u.Hostname()
+		}
 		for _, l := range a.netrc() {
-			if l.machine == u.Hostname() {
+			if l.machine == host {
 				return basic(l.name, l.password), nil
 			}
 		}
@@ -87,16 +92,15 @@ func (a *authenticator) header(ctx context.Context, u *url.URL, failed *http.Res
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !*a.begun {
-		*a.begun = true
-		if err := a.gather(ctx, "", failed); err != nil {
-			return nil, err
-		}
+	if !a.begun {
+		a.begun = true
+		a.fatal = a.gather(ctx, "", failed)
 	}
-	if failed != nil {
-		if err := a.gather(ctx, u.String(), failed); err != nil {
-			return nil, err
-		}
+	if failed != nil && a.fatal == nil {
+		a.fatal = a.gather(ctx, u.String(), failed)
+	}
+	if a.fatal != nil {
+		return nil, a.fatal
 	}
 	return a.lookup(u.String()), nil
 }

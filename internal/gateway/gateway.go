@@ -54,7 +54,7 @@ type Gateway struct {
 
 	server    *http.Server
 	transport *transport
-	auth      authenticator
+	auth      *authenticator
 	cancel    context.CancelFunc
 	mu        sync.Mutex
 	closed    bool

@@ -100,7 +100,7 @@ func backOff(retries int) time.Duration {
 // authenticated asks once with the credentials that go would send, and since
 // go1.24 a second time after a 4xx, as go does.
 func (x *exchange) authenticated(ctx context.Context) (*http.Response, error) {
-	auth := &x.gateway.auth
+	auth := x.gateway.auth
 	began := time.Now()
 	header, err := auth.header(ctx, x.target, nil)
 	if err != nil {

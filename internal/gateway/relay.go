@@ -44,6 +44,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.rec = Record{Time: time.Now(), Run: g.run, Profile: g.config.Profile, Upstream: up.shown, Index: up.index, Source: FromGateway}
 	x.rec.ask(below)
 	defer func() {
+		if fault := recover(); fault != nil {
+			x.rec.Error, x.broken = fmt.Sprint("gox is at fault: ", fault), true
+			g.warn("%s: %s", x.rec.Path, x.rec.Error)
+		}
 		x.rec.Error = redact.Text(x.rec.Error)
 		x.rec.Phases, x.rec.Remote = x.phases.total(time.Since(x.rec.Time))
 		g.record(x.rec)
