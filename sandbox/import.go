@@ -81,12 +81,13 @@ func Import(ctx context.Context, c Config, r io.Reader) (*Sandbox, error) {
 		return nil, errors.Join(fmt.Errorf("%s: not imported: %w", c.label(), err), s.discard())
 	}
 	if final != "" {
+		old := s.ModCache()
 		err := s.settle(&c, final)
 		if goroot := filepath.Join(s.dir, ownGOROOT); exists(goroot) {
 			s.toolchain.Go = gocmd.At(filepath.Join(goroot, "bin", "go")) // it has moved
 		}
-		if err == nil && s.warmth.Mode != "" {
-			_, err = s.warm(ctx, nil, nil) // see New
+		if err == nil {
+			err = modcache.Store{Root: s.cache}.Moved(ctx, old, s.ModCache())
 		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", c.label(), err), s.discard())

@@ -37,6 +37,7 @@ import (
 	"strings"
 
 	"example.com/gox/internal/gocmd"
+	"example.com/gox/internal/modcache"
 	"example.com/gox/internal/owned"
 )
 
@@ -121,9 +122,10 @@ func New(ctx context.Context, c Config) (*Sandbox, error) {
 		return nil, errors.Join(fmt.Errorf("%s: %w", c.label(), err), s.discard())
 	}
 	if final != "" {
+		old := s.ModCache()
 		err := s.settle(&c, final)
-		if err == nil && s.warmth.Mode != "" {
-			_, err = s.warm(ctx, nil, nil) // the store is told who has links into it, by their place
+		if err == nil {
+			err = modcache.Store{Root: s.cache}.Moved(ctx, old, s.ModCache())
 		}
 		if err != nil {
 			if !errors.Is(err, fs.ErrExist) {

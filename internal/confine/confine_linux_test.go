@@ -485,7 +485,12 @@ func TestAsNobody(t *testing.T) {
 	}
 }
 
+// BenchmarkRun runs go version under each policy, with gox as the helper.
 func BenchmarkRun(b *testing.B) {
+	helper := filepath.Join(b.TempDir(), "gox")
+	if out, err := exec.Command("go", "build", "-o", helper, "example.com/gox/cmd/gox").CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
 	goCmd, err := exec.LookPath("go")
 	if err != nil {
 		b.Fatal(err)
@@ -493,7 +498,7 @@ func BenchmarkRun(b *testing.B) {
 	for _, n := range []Net{Host, None, Sources} {
 		b.Run(string(n), func(b *testing.B) {
 			for b.Loop() {
-				if code, err := Run(b.Context(), policy(n), gocmd.Cmd{Path: goCmd, Args: []string{"version"}, Env: os.Environ()}); code != 0 || err != nil {
+				if code, err := Run(b.Context(), Policy{Net: n, Helper: helper}, gocmd.Cmd{Path: goCmd, Args: []string{"version"}, Env: os.Environ()}); code != 0 || err != nil {
 					b.Fatal(code, err)
 				}
 			}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/gofrs/flock"
 	"golang.org/x/mod/modfile"
@@ -50,7 +51,7 @@ func (s Store) register(dir string, have []Sum) error {
 	if err := owned.Make(users, owned.Marker{Kind: kindVerified, Name: usersDir}); err != nil {
 		return err
 	}
-	name := fmt.Sprintf("%x", sha256.Sum256([]byte(dir)))[:24]
+	name := userName(dir)
 	// What an earlier call noted holds on.
 	u, _ := s.user(name)
 	if u.dir != dir {
@@ -73,16 +74,44 @@ func (s Store) register(dir string, have []Sum) error {
 			u.keys = append(u.keys, key)
 		}
 	}
+	return s.noteUser(u)
+}
+
+// userName names the file of the cache dir in usersDir.
+func userName(dir string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(dir)))[:24] }
+
+// noteUser writes the file of u.
+func (s Store) noteUser(u user) error {
+	users := s.verified(usersDir)
 	tmp := filepath.Join(users, fmt.Sprintf(".%016x", rand.Uint64()))
 	err := os.WriteFile(tmp, []byte(strings.Join(append([]string{u.dir}, u.keys...), "\n")+"\n"), 0o666)
 	if err == nil {
-		err = os.Rename(tmp, filepath.Join(users, name))
+		err = os.Rename(tmp, filepath.Join(users, userName(u.dir)))
 	}
 	if err != nil {
 		os.Remove(tmp)
 		return owned.Mend(users, err)
 	}
 	return nil
+}
+
+// Moved tells the store that the cache at from, which Warm has filled, is at to
+// now: Prune goes by the place.
+func (s Store) Moved(ctx context.Context, from, to string) error {
+	if _, err := os.Lstat(s.verified(filepath.Join(usersDir, userName(from)))); err != nil {
+		return ignoreMissing(err) // nothing of it is linked
+	}
+	lock := s.verifiedLock()
+	if _, err := lock.TryRLockContext(ctx, 10*time.Millisecond); err != nil {
+		return placeError(s.verified(""), err)
+	}
+	defer lock.Close()
+	u, err := s.user(userName(from))
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	u.dir = to
+	return s.noteUser(u) // the other is forgotten by the next Prune
 }
 
 // A user is a module cache with links into the store.

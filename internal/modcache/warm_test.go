@@ -247,6 +247,11 @@ func TestVerifiedStoreIsManaged(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].Key != "verified" || list[0].Modules != 2 || list[0].Size == 0 {
 		t.Errorf("List: %+v, %v", list, err)
 	}
+	moved := first + "-moved"
+	if err := errors.Join(os.Rename(first, moved), s.Moved(t.Context(), first, moved), s.Moved(t.Context(), "/nowhere", "/x")); err != nil {
+		t.Fatal(err)
+	}
+	first = moved
 	if err := s.Remove("verified"); err == nil || !strings.Contains(err.Error(), "has links into it") {
 		t.Errorf("Remove of a store in use: %v", err)
 	}
