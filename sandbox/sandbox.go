@@ -164,6 +164,9 @@ func (e *existError) Is(target error) bool { return target == fs.ErrExist }
 
 // stage makes the directory of s, under a name that says it is not whole yet.
 func (s *Sandbox) stage(parent string) error {
+	if parent == filepath.Join(s.cache, kind) && os.MkdirAll(parent, 0o777) == nil { // else Make says why not
+		owned.Spread(parent)
+	}
 	for {
 		dir := filepath.Join(parent, newPrefix+strconv.FormatUint(rand.Uint64(), 36))
 		if err := owned.Make(dir, owned.Marker{Kind: kind, Name: cmp.Or(s.name, filepath.Base(dir))}); err != nil {

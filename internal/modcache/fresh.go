@@ -45,6 +45,7 @@ func (s Store) Fresh(info map[string]string) (*Fresh, error) {
 		}
 		return nil, owned.Mend(at, err)
 	}
+	owned.Spread(parent)
 	for {
 		id := fmt.Sprintf("%016x", rand.Uint64())
 		lock, err := owned.OpenLock(s.fresh(id)+lockSuffix, os.O_CREATE|os.O_EXCL, false)
