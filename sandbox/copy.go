@@ -27,6 +27,7 @@ const rounds = 5
 type source struct {
 	root  string
 	git   string   // the git command, "" for none
+	host  []string // the host's environment
 	avoid []string // directories that are never copied: gox's cache, and the sandbox itself
 	log   func(format string, args ...any)
 	told  map[string]bool // what has been logged
@@ -319,24 +320,52 @@ func (s *source) gitFiles(ctx context.Context, dir string) ([]string, error) {
 	if s.git == "" {
 		return nil, fmt.Errorf("%s: a git checkout, and there is no git in %s to list it\n\tinstall git", dir, strings.Join(systemPath(), " or "))
 	}
-	var out, errs bytes.Buffer
-	code, err := gocmd.Run(ctx, gocmd.Cmd{
-		Path: s.git, Dir: dir, Env: gitEnviron(), Stdout: &out, Stderr: &errs,
-		Args: []string{"-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "ls-files", "-z", "--cached", "--others", "--exclude-standard"},
-	})
-	if err == nil {
-		err = ctx.Err()
+	code, out, errs, err := s.runGit(ctx, dir, nil)
+	if err == nil && code != 0 {
+		// git refuses the checkout of somebody else, unless its user has said
+		// otherwise: the one thing of the user's configuration that counts.
+		if safe := s.safeDirectories(ctx); safe != nil {
+			code, out, errs, err = s.runGit(ctx, dir, safe)
+		}
 	}
 	if err != nil {
 		return nil, err
 	}
 	if code != 0 {
-		return nil, fmt.Errorf("%s: git ls-files: exit code %d\n\t%s", dir, code, strings.ReplaceAll(strings.TrimSpace(errs.String()), "\n", "\n\t"))
+		return nil, fmt.Errorf("%s: git ls-files: exit code %d\n\t%s", dir, code, strings.ReplaceAll(strings.TrimSpace(errs), "\n", "\n\t"))
 	}
-	names := strings.Split(out.String(), "\x00")
+	names := strings.Split(out, "\x00")
 	slices.Sort(names)
 	names = slices.Compact(names) // a file in conflict stands there several times
 	return slices.DeleteFunc(names, func(name string) bool { return name == "" }), nil
+}
+
+func (s *source) runGit(ctx context.Context, dir string, safe []string) (code int, stdout, stderr string, err error) {
+	args := []string{"-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"}
+	for _, dir := range safe {
+		args = append(args, "-c", "safe.directory="+dir)
+	}
+	var out, errs bytes.Buffer
+	code, err = gocmd.Run(ctx, gocmd.Cmd{
+		Path: s.git, Dir: dir, Env: gitEnviron(), Stdout: &out, Stderr: &errs,
+		Args: append(args, "ls-files", "-z", "--cached", "--others", "--exclude-standard"),
+	})
+	if err == nil {
+		err = ctx.Err()
+	}
+	return code, out.String(), errs.String(), err
+}
+
+// safeDirectories returns what the user's and the system's configuration of git
+// say of whose checkouts to trust.
+func (s *source) safeDirectories(ctx context.Context) []string {
+	env := slices.DeleteFunc(slices.Clone(s.host), func(entry string) bool { return strings.HasPrefix(entry, "GIT_DIR=") })
+	var out bytes.Buffer
+	code, err := gocmd.Run(ctx, gocmd.Cmd{Path: s.git, Dir: "/", Env: env, Stdout: &out, Args: []string{"config", "-z", "--get-all", "safe.directory"}})
+	if err != nil || code != 0 || out.Len() == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(out.String(), "\x00"), "\x00")
 }
 
 // gitEnviron is the environment of the git that looks at a source.

@@ -126,7 +126,7 @@ func (s *Sandbox) fill(ctx context.Context, c *Config) error {
 		if fi, err := os.Stat(root); err != nil || !fi.IsDir() {
 			return fmt.Errorf("%s: not a directory", c.From)
 		}
-		src := source{root: root, git: findGit(), avoid: []string{s.cache, s.dir}, log: c.log, told: map[string]bool{}}
+		src := source{root: root, git: findGit(), host: c.environ(), avoid: []string{s.cache, s.dir}, log: c.log, told: map[string]bool{}}
 		if err := src.copyTo(ctx, tree); err != nil {
 			return fmt.Errorf("%s: not copied: %w", c.From, err)
 		}
