@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -214,6 +215,11 @@ func faults() map[string]func(w http.ResponseWriter, r *http.Request) bool {
 		"altered": of(".zip", func(w http.ResponseWriter, r *http.Request) bool {
 			return data(w, "Content-Type", "application/zip", []byte("no zip file at all"))
 		}),
+		"wrong-hash": of(".zip", func(w http.ResponseWriter, r *http.Request) bool {
+			var zip bytes.Buffer
+			modzip.Create(&zip, module.Version{Path: "example.com/dep", Version: "v1.0.0"}, []modzip.File{memFile{"dep.go", []byte("package dep // another\n")}})
+			return data(w, "Content-Type", "application/zip", zip.Bytes())
+		}),
 		"wrong-version": of(".info", func(w http.ResponseWriter, r *http.Request) bool {
 			return data(w, "Content-Type", "application/json", []byte(`{"Version":"v9.9.9"}`))
 		}),
@@ -344,7 +350,9 @@ func runGo(t testing.TB, goPath string, env []string, gosum string, args ...stri
 		if err != nil {
 			t.Error(err)
 		}
-		r.files[strings.TrimPrefix(path, dir)] = string(data)
+		// go leaves a zip file with a wrong hash under a name of chance.
+		name := regexp.MustCompile(`\d+\.tmp$`).ReplaceAllString(strings.TrimPrefix(path, dir), ".tmp")
+		r.files[name] = string(data)
 		return nil
 	})
 	return r
