@@ -266,7 +266,7 @@ func (w *world) compare(t *testing.T, r *Report, goPath, dir string, env []strin
 	var stdout, stderr bytes.Buffer
 	c.Stdout, c.Stderr = &stdout, &stderr
 	err := c.Run()
-	if (err != nil) != (r.Fault != "") {
+	if (err != nil) != (r.Fault != "") && r.Incomplete == "" {
 		t.Errorf("go list: %v\n%s\nbut fault is %q", err, &stderr, r.Fault)
 	}
 	if r.Fault != "" {
@@ -290,7 +290,7 @@ func (w *world) compare(t *testing.T, r *Report, goPath, dir string, env []strin
 			continue
 		}
 		m := r.Modules[i]
-		if m.Version != p.Module.Version {
+		if m.Version != p.Module.Version && m.Source != Unknown {
 			t.Errorf("%s: version %s, go says %s", m.Path, m.Version, p.Module.Version)
 		}
 		compared++
@@ -331,7 +331,7 @@ func (w *world) compare(t *testing.T, r *Report, goPath, dir string, env []strin
 			}
 		}
 	}
-	if compared == 0 {
+	if compared == 0 && r.Incomplete == "" && r.GoProxy != "off" {
 		t.Errorf("go listed no package of any module: %s", &stderr)
 	}
 }

@@ -309,9 +309,10 @@ type listed struct {
 
 // list fills in the modules.
 func (w *worker) list(ctx context.Context) error {
+	defer w.r.usedTwice()
 	vendor, reason := w.s.vendorMode(w.r.files)
 	if vendor != "" {
-		return w.listVendored(ctx, vendor, reason)
+		return w.listVendored(ctx, vendor)
 	}
 	all, err := w.listAll(ctx)
 	if err != nil {
@@ -332,6 +333,40 @@ func (w *worker) list(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// usedTwice looks for content that is to supply two module paths, which go
+// refuses as soon as it has loaded the module graph (checkMultiplePaths in
+// cmd/go/internal/modload/load.go), and listing modules does not tell.
+func (r *Report) usedTwice() {
+	if r.VendorDir != "" {
+		return // there go minds nothing
+	}
+	type content struct{ path, version string }
+	first := map[content]int{}
+	for i := range r.Modules {
+		m := &r.Modules[i]
+		c := content{m.Content().Path, m.Content().Version}
+		switch {
+		case m.Source == Main || m.Source == Use || m.Source == Unknown:
+			continue
+		case m.Replace != nil && m.Replace.Version == "":
+			c = content{cmp.Or(m.Dir, m.Replace.Path), ""}
+		}
+		j, twice := first[c]
+		first[c] = i
+		if !twice {
+			continue
+		}
+		why := fmt.Sprintf("go: %s used for two different module paths (%s and %s)", strings.TrimSuffix(c.path+"@"+c.version, "@"), r.Modules[j].Path, m.Path)
+		for _, k := range []int{j, i} {
+			r.Modules[k].Source, r.Modules[k].Note, r.Modules[k].Dir, r.Modules[k].Rules = Unknown, why, "", nil
+		}
+		named := r.files.required()
+		if r.GoWork != "" || len(r.files.mains) == 0 || !r.files.mains[0].pruned() || slices.Contains(named, r.Modules[j].Path) && slices.Contains(named, m.Path) {
+			r.Fault = why // the graph is needed, or both are among what go loads first
+		}
+	}
 }
 
 // listAll lists the build list outside vendor mode. Where go.mod files of the
@@ -370,7 +405,8 @@ func (w *worker) listAll(ctx context.Context) ([]listed, error) {
 	w.r.Incomplete = cmp.Or(said.load, said.graph)
 	// The main modules are certain, without any graph.
 	mains := slices.DeleteFunc(said.all, func(l listed) bool { return !l.Main })
-	if said.load != "" || len(w.r.files.mains) != 1 || w.s.gowork != "" || !w.r.files.mains[0].pruned() {
+	if said.load != "" || w.s.mod == "mod" || !said.lacks() && !strings.Contains(said.graph, "missing go.sum entry") ||
+		len(w.r.files.mains) != 1 || w.s.gowork != "" || !w.r.files.mains[0].pruned() {
 		return mains, nil
 	}
 	named := append(w.r.files.mainPaths(), w.r.files.required()...)

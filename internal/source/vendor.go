@@ -180,7 +180,7 @@ func (l vendorList) selected() []vendored {
 }
 
 // listVendored lists the modules where go builds from a vendor directory.
-func (w *worker) listVendored(ctx context.Context, dir string, _ *Evidence) error {
+func (w *worker) listVendored(ctx context.Context, dir string) error {
 	r := w.r
 	r.VendorDir = dir
 	// go list -m all is refused here; but whatever go loads, it compares
@@ -201,9 +201,7 @@ func (w *worker) listVendored(ctx context.Context, dir string, _ *Evidence) erro
 	}
 	list, err := readVendored(filepath.Join(dir, modulesTxt))
 	if err != nil {
-		r.Fault = "go uses " + dir + ", which has no " + modulesTxt
-		r.unknown(r.Fault)
-		return nil
+		list.file = dir // go takes one that it cannot read for empty
 	}
 	for _, l := range mains {
 		if l.Main {
@@ -219,6 +217,13 @@ func (w *worker) listVendored(ctx context.Context, dir string, _ *Evidence) erro
 			continue // the directory of a used module counts
 		}
 		r.Modules = append(r.Modules, r.vendored(list.file, v))
+	}
+	// Of a module below go 1.14 go does not require that all are there.
+	for _, path := range r.files.required() {
+		if !slices.Contains(r.paths(), path) {
+			r.Modules = append(r.Modules, Module{Path: path, Source: Nowhere, Evidence: r.files.requires(path, ""),
+				Note: "go uses the vendor directory, which does not have it: " + dir})
+		}
 	}
 	return nil
 }
