@@ -2,7 +2,7 @@ package profiles
 
 import (
 	"fmt"
-	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -119,8 +119,7 @@ func (v *Value) checkRelay(fault func(text, mend string)) {
 		if name == "" || strings.ContainsAny(name, "/:@ ") {
 			fault("is no name of a host", `write: "proxy.example" = "192.0.2.7"`)
 		}
-		_, err := netip.ParseAddr(value)
-		if _, portErr := netip.ParseAddrPort(value); err != nil && portErr != nil {
+		if !isAddress(value) {
 			fault(fmt.Sprintf("%q is no address", value), `write an IP address, as in "192.0.2.7", "192.0.2.7:8443" or "[2001:db8::7]:8443"`)
 		}
 	case "resolver":
@@ -130,4 +129,34 @@ func (v *Value) checkRelay(fault func(text, mend string)) {
 			fault("is no resolver", `write "https://192.0.2.53/dns-query" (DNS over HTTPS) or "tls://192.0.2.53" (DNS over TLS)`)
 		}
 	}
+}
+
+// isAddress reports whether s has the form of an IP address, perhaps with a
+// port. Package net/netip would tell an IPv6 address for sure, and cost every
+// start of gox its initialisation.
+func isAddress(s string) bool {
+	port, hasPort := "", false
+	if rest, ok := strings.CutPrefix(s, "["); ok {
+		inner, after, ok := strings.Cut(rest, "]")
+		if port, hasPort = strings.CutPrefix(after, ":"); !ok || !hasPort && after != "" {
+			return false
+		}
+		s = inner
+	} else if strings.Count(s, ":") == 1 {
+		s, port, hasPort = strings.Cut(s, ":")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); hasPort && err != nil {
+		return false
+	}
+	if strings.Contains(s, ":") {
+		s, _, _ = strings.Cut(s, "%")
+		return strings.Count(s, ":") >= 2 && strings.Count(s, ":") <= 8 && strings.Trim(s, "0123456789abcdefABCDEF:.") == ""
+	}
+	parts := strings.Split(s, ".")
+	for _, part := range parts {
+		if _, err := strconv.ParseUint(part, 10, 8); err != nil {
+			return false
+		}
+	}
+	return len(parts) == 4
 }

@@ -102,3 +102,16 @@ cafile = "ca.pem"
 		}
 	}
 }
+
+func TestIsAddress(t *testing.T) {
+	for s, want := range map[string]bool{
+		"192.0.2.7": true, "192.0.2.7:8443": true, "::1": true, "2001:db8::7": true, "[2001:db8::7]": true, "[2001:db8::7]:8443": true,
+		"fe80::1%eth0": true, "::ffff:192.0.2.7": true,
+		"": false, "a.example": false, "192.0.2": false, "192.0.2.256": false, "192.0.2.7:": false, "192.0.2.7:x": false, "192.0.2.7:65536": false,
+		"[::1": false, "[::1]x": false, "[::1]:x": false, "a:b:c.example": false, ":": false, "1:2": false, "-1.0.0.0": false,
+	} {
+		if got := isAddress(s); got != want {
+			t.Errorf("%q: %t", s, got)
+		}
+	}
+}
