@@ -132,6 +132,9 @@ func (g *gox) sandboxConfig(ctx context.Context, c *cli.Context) (sandbox.Config
 		Cache: g.CacheDir, Environ: g.Environ, Net: c.String("net"), Helper: g.Executable, Env: g.Opts.Overrides, Use: c.StringSlice("use"),
 		Log: func(line string) { fmt.Fprintln(g.Stderr, "gox: "+g.Plain(line)) },
 	}
+	if g.Interactive() {
+		config.Progress = func(line string) { fmt.Fprintln(g.Stderr, "gox: "+g.Plain(line)) }
+	}
 	switch {
 	case c.IsSet("from"):
 		config.From = wrap.Absolute(c.String("from"), g.Dir)
@@ -265,7 +268,7 @@ func (g *gox) printSandbox(c *cli.Context, name string, s *sandbox.Sandbox) erro
 	if w.Linked > 0 {
 		how = fmt.Sprintf(", %d of them at hand (%s)", w.Linked, w.Mode)
 	}
-	fmt.Fprintf(g.Stdout, "%s: %s, %d files, %d main modules, %d others%s\n", name, m.Go.Version, m.Tree.Files, len(m.Main), len(m.Modules), how)
+	fmt.Fprintf(g.Stdout, "%s: %s, files: %d, main modules: %d, others: %d%s\n", name, m.Go.Version, m.Tree.Files, len(m.Main), len(m.Modules), how)
 	fmt.Fprintln(g.Stdout, s.Tree())
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -212,5 +213,32 @@ func TestSandboxMadeTwice(t *testing.T) {
 	s.whole(t, "one")
 	if entries, err := os.ReadDir(filepath.Join(s.cache, "sandbox")); err != nil || len(entries) != 1 {
 		t.Errorf("left beside it: %v %v", entries, err)
+	}
+}
+
+// A signal ends what runs in a sandbox without a name, with its exit code, and
+// the sandbox goes away all the same.
+func TestSandboxSignalled(t *testing.T) {
+	s := newSandboxer(t)
+	c := s.command("run", "--go", sandboxGo, "--", "sh", "-c", "echo ready; exec sleep 600")
+	out, err := c.StdoutPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Process.Kill()
+	if _, err := out.Read(make([]byte, 6)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if c.Wait(); c.ProcessState.ExitCode() != 128+15 {
+		t.Errorf("it ended with %v", c.ProcessState)
+	}
+	if entries, err := os.ReadDir(filepath.Join(s.cache, "sandbox")); err != nil || len(entries) > 0 {
+		t.Errorf("left: %v %v", entries, err)
 	}
 }

@@ -87,6 +87,9 @@ type Config struct {
 	// took along on its own account. Nil is nobody.
 	Log func(line string)
 
+	// Progress is told, as Log is, what takes long now. Nil is nobody.
+	Progress func(line string)
+
 	caches []string // more module caches in which modules may be at hand
 }
 
@@ -174,6 +177,12 @@ func CheckName(name string) error {
 func (c *Config) log(format string, args ...any) {
 	if c.Log != nil {
 		c.Log(fmt.Sprintf(format, args...))
+	}
+}
+
+func (c *Config) progress(format string, args ...any) {
+	if c.Progress != nil {
+		c.Progress(fmt.Sprintf(format, args...))
 	}
 }
 

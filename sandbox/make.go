@@ -126,6 +126,7 @@ func (s *Sandbox) fill(ctx context.Context, c *Config) error {
 		if fi, err := os.Stat(root); err != nil || !fi.IsDir() {
 			return fmt.Errorf("%s: not a directory", c.From)
 		}
+		c.progress("copying %s", c.From)
 		src := source{root: root, git: findGit(), host: c.environ(), avoid: []string{s.cache, s.dir}, log: c.log, told: map[string]bool{}}
 		if err := src.copyTo(ctx, tree); err != nil {
 			return fmt.Errorf("%s: not copied: %w", c.From, err)
@@ -210,6 +211,7 @@ func (s *Sandbox) assemble(ctx context.Context, c *Config) error {
 	if len(c.Use) == 0 {
 		return nil
 	}
+	c.progress("fetching %s", strings.Join(c.Use, ", "))
 	found, err := s.published(ctx, c.Use)
 	if err != nil {
 		return err
@@ -502,6 +504,9 @@ func (s *Sandbox) needed(ctx context.Context, dir string, from []string) error {
 		}
 	}
 	if len(missing) > 0 {
+		if s.progress != nil {
+			s.progress("fetching %d modules, %d are at hand", len(missing), len(list)-len(missing))
+		}
 		fetch := filepath.Join(s.dir, "tmp", "fetch")
 		found, err := s.download(ctx, fetch, vouched.String(), missing)
 		if err == nil {

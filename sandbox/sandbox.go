@@ -74,6 +74,7 @@ type Sandbox struct {
 	net       network
 	warmth    Warmth
 	log       func(format string, args ...any)
+	progress  func(format string, args ...any)
 }
 
 // New makes a sandbox. It stands whole or not at all; what a New that was
@@ -111,7 +112,7 @@ func New(ctx context.Context, c Config) (*Sandbox, error) {
 	if c.Dir != "" {
 		parent = filepath.Dir(c.Dir)
 	}
-	s := &Sandbox{name: c.Name, cache: cache, build: filepath.Join(cache, "build"), toolchain: tc, keep: c.Keep, log: c.log, net: c.network()}
+	s := &Sandbox{name: c.Name, cache: cache, build: filepath.Join(cache, "build"), toolchain: tc, keep: c.Keep, log: c.log, progress: c.progress, net: c.network()}
 	if err := s.stage(parent); err != nil {
 		return nil, err
 	}
