@@ -405,8 +405,7 @@ func (w *worker) listAll(ctx context.Context) ([]listed, error) {
 	w.r.Incomplete = cmp.Or(said.load, said.graph)
 	// The main modules are certain, without any graph.
 	mains := slices.DeleteFunc(said.all, func(l listed) bool { return !l.Main })
-	if said.load != "" || w.s.mod == "mod" || !said.lacks() && !strings.Contains(said.graph, "missing go.sum entry") ||
-		len(w.r.files.mains) != 1 || w.s.gowork != "" || !w.r.files.mains[0].pruned() {
+	if said.load != "" || w.s.mod == "mod" || len(w.r.files.mains) != 1 || w.s.gowork != "" || !w.r.files.mains[0].pruned() {
 		return mains, nil
 	}
 	named := append(w.r.files.mainPaths(), w.r.files.required()...)
