@@ -84,6 +84,7 @@ type Upstream struct {
 func (r *Report) Add(records []gateway.Record) {
 	r.Records = slices.Clone(records)
 	slices.SortStableFunc(r.Records, func(a, b gateway.Record) int { return a.Time.Compare(b.Time) })
+	r.Modules, r.Upstreams = []Module{}, []Upstream{}
 	modules := map[[2]string]*Module{}
 	order := [][2]string{}
 	upstreams := map[int]*Upstream{}

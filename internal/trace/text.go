@@ -59,14 +59,14 @@ func (r *Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "%s: exit code %d, %s%s\n", strings.Join(args, " "), g.ExitCode, seconds(g.Millis), within(g))
 	}
 	if local > 0 {
-		fmt.Fprintf(&b, "%d git commands besides that ask nobody\n", local)
+		fmt.Fprintf(&b, "%s besides, which asked nobody\n", several(local, "git command"))
 	}
 	b.WriteString("\n")
 	if len(r.Records) == 0 {
 		b.WriteString("no proxy was asked for anything\n")
 	}
 	if graph > 0 {
-		fmt.Fprintf(&b, "%d modules of which only go.mod or .info was asked for, to choose versions\n", graph)
+		fmt.Fprintf(&b, "%s of which only go.mod or .info was asked for, to choose versions\n", several(graph, "module"))
 	}
 	for _, line := range r.numbers() {
 		b.WriteString(line + "\n")
@@ -136,11 +136,7 @@ func (r *Report) numbers() []string {
 	var all []string
 	say := func(source, text string) {
 		if n := r.Count(source); n > 0 {
-			noun := "modules"
-			if n == 1 {
-				noun = "module"
-			}
-			all = append(all, fmt.Sprintf("%d %s %s", n, noun, text))
+			all = append(all, several(n, "module")+" "+text)
 		}
 	}
 	say(Proxy, "from proxies in this run, in whole or in part")
@@ -154,6 +150,14 @@ func (r *Report) numbers() []string {
 		all = append(all, fmt.Sprintf("%d of the workspace", n))
 	}
 	return all
+}
+
+// several writes a number of things.
+func several(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 func within(g Git) string {
