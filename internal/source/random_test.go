@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	randomLayouts = flag.Int("layouts", 10, "how many layouts TestRandomLayouts makes up for each go")
+	randomLayouts = flag.Int("layouts", 5, "how many layouts TestRandomLayouts makes up for each go")
 	// What chance finds must not stop somebody else's change.
 	randomSeed = flag.Uint64("seed", 1, "the first of them, 0 for a new one each time")
 )
