@@ -51,7 +51,7 @@ uses="$uses --use go.opentelemetry.io/otel/exporters/prometheus@v0.50.0"
 timed() {
 	start=$(date +%s)
 	"$@"
-	echo "# $(($(date +%s) - start)) s: $*" | cut -c1-100
+	echo "# $(($(date +%s) - start)) s: $*" | head -n1 | cut -c1-100 >&2
 }
 
 # closed NAME TESTS… does it all with the sandbox NAME.
