@@ -9,7 +9,13 @@
 //	out, err := s.Go(ctx, "test", "./...")
 //
 // In a test, ForTest does the closing. A sandbox with a Name is kept, and Open
-// opens it again.
+// opens it again. The command gox sandbox works on the same sandboxes.
+//
+// The zero Config will do; what it needs it finds: a go command in PATH, which
+// fetches the toolchain once where gox's cache does not have it, the system's git
+// where the folder to copy is a checkout, and /bin/sh. Modules are taken from
+// this machine where their hashes are those of go.sum, else from the sources that
+// the profile names.
 //
 // A manifest in the sandbox says what it is made of: toolchain, variables,
 // modules, files, each with its hash. Verify builds all of it a second time, at
