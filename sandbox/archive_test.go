@@ -210,7 +210,7 @@ func TestExportImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, stderr bytes.Buffer
-	c := gocmd.Cmd{Path: exe, Args: []string{there, "two", file}, Env: append(os.Environ(), role+"=build"), Stdout: &out, Stderr: &stderr}
+	c := gocmd.Cmd{Path: exe, Args: []string{there, "two", file}, Env: append(os.Environ(), role+"=build", "GORACE=atexit_sleep_ms=0"), Stdout: &out, Stderr: &stderr}
 	if runtime.GOOS == "linux" {
 		_, err = confine.Run(t.Context(), confine.Policy{Net: confine.None, Helper: exe}, c)
 	} else {
@@ -242,6 +242,72 @@ func TestExportImport(t *testing.T) {
 	defer edited.Close()
 	if sum, err := buildSum(t.Context(), edited); err != nil || sum == want {
 		t.Errorf("the edit did not come along: %v", err)
+	}
+}
+
+// What is vendored needs no modules, and a workspace those of all its modules.
+func TestExportKinds(t *testing.T) {
+	here, there := cache(t), cache(t)
+	files, goproxy := depend(t)
+	env := []string{"GOPROXY=" + goproxy, "GOSUMDB=off"}
+	s, err := New(t.Context(), Config{Cache: here, Go: newest, Files: files, Env: env, Dir: filepath.Join(t.TempDir(), "box")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Go(t.Context(), "mod", "vendor"); err != nil {
+		t.Fatal(err)
+	}
+	vendored := t.TempDir()
+	if err := os.CopyFS(vendored, os.DirFS(s.Tree())); err != nil {
+		t.Fatal(err)
+	}
+	workspace := t.TempDir()
+	for name, content := range files {
+		write(t, filepath.Join(workspace, "a", name), content)
+	}
+	write(t, filepath.Join(workspace, "go.work"), "go 1.18\n\nuse (\n\t./a\n\t./b\n)\n")
+	write(t, filepath.Join(workspace, "b", "go.mod"), "module b.test\n\ngo 1.18\n")
+	write(t, filepath.Join(workspace, "b", "b.go"), "package b\n")
+
+	for name, test := range map[string]struct {
+		from, build string
+		modules     bool
+	}{
+		"vendored":  {vendored, ".", false},
+		"workspace": {workspace, "./a", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := New(t.Context(), Config{Cache: here, Name: name, From: test.from, Go: newest, Env: env})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			archive := export(t, s, ExportOptions{})
+			has := slices.ContainsFunc(membersOf(t, archive), func(m member) bool { return strings.HasSuffix(m.name, ".zip") })
+			if has != test.modules {
+				t.Errorf("modules in the archive: %v", has)
+			}
+			imported, err := Import(t.Context(), Config{Cache: there, Name: name}, bytes.NewReader(archive))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer imported.Close()
+			var sums []string
+			for _, box := range []*Sandbox{s, imported} {
+				if _, err := box.Run(t.Context(), Command{Args: []string{"go", "build", "-o", filepath.Join(box.Dir(), "tmp", "prog"), test.build}, Env: []string{"GOPROXY=off"}}); err != nil {
+					t.Fatal(err)
+				}
+				data, err := os.ReadFile(filepath.Join(box.Dir(), "tmp", "prog"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				sums = append(sums, fmt.Sprintf("%x", sha256.Sum256(data)))
+			}
+			if sums[0] != sums[1] {
+				t.Error("the binaries differ")
+			}
+		})
 	}
 }
 

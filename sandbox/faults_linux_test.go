@@ -39,7 +39,7 @@ func killed(t *testing.T, within time.Duration, role_ string, args ...string) bo
 		t.Fatal(err)
 	}
 	cmd := exec.Command(exe, args...)
-	cmd.Env = append(os.Environ(), role+"="+role_)
+	cmd.Env = append(os.Environ(), role+"="+role_, "GORACE=atexit_sleep_ms=0")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func took(t *testing.T, role_ string, args ...string) time.Duration {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(exe, args...)
-	cmd.Env = append(os.Environ(), role+"="+role_)
+	cmd.Env = append(os.Environ(), role+"="+role_, "GORACE=atexit_sleep_ms=0")
 	start := time.Now()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -65,6 +65,9 @@ func took(t *testing.T, role_ string, args ...string) time.Duration {
 }
 
 func TestExportKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many processes")
+	}
 	here := cache(t)
 	_, archive := bulky(t, here)
 	file := filepath.Join(t.TempDir(), "x.tar.gz")
@@ -92,6 +95,9 @@ func TestExportKilled(t *testing.T) {
 }
 
 func TestImportKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many processes")
+	}
 	_, archive := bulky(t, cache(t))
 	there := cache(t)
 	file := filepath.Join(t.TempDir(), "x.tar.gz")

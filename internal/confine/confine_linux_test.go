@@ -128,6 +128,9 @@ func tries(t *testing.T, p Policy, what ...string) []string {
 	c := self("try", what...)
 	c.Stdout, c.Stderr = &out, &stderr
 	code, err := Run(t.Context(), p, c)
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip(err) // as in a container that allows none
+	}
 	if err != nil || code != 0 {
 		t.Fatalf("%d, %v\n%s%s", code, err, &out, &stderr)
 	}

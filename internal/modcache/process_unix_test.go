@@ -439,6 +439,9 @@ func TestWriteFails(t *testing.T) {
 // Whenever Warm is killed, nothing half made counts, and the next call makes
 // all of it whole.
 func TestWarmKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many processes")
+	}
 	root, from, work := filepath.Join(t.TempDir(), "gox"), t.TempDir(), t.TempDir()
 	s := Store{Root: root}
 	var goSum strings.Builder
