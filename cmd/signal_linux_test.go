@@ -62,8 +62,10 @@ func TestInterruptAtTerminal(t *testing.T) {
 						r.hold.Close()
 						text, rest = "", "done\n"
 					}
-					// An interrupted go ends with 1, whatever the program says.
-					if got := end(t, r.Wait()); got != "1" {
+					// An interrupted go ends with 1, whatever the program says; with
+					// the program's 0 where, on a busy machine, the program ends before
+					// go has noted the signal (seen with go1.18, in plain go's process).
+					if got := end(t, r.Wait()); got != "1" && !(graceful && got == "0") {
 						t.Errorf("status %s, want 1", got)
 					}
 					if got := r.rest(t); got != rest {
