@@ -129,16 +129,24 @@ func TestSandboxKilled(t *testing.T) {
 			for range each {
 				i := rand.IntN(len(kinds))
 				c := s.command(kinds[i](name)...)
+				mu.Lock()
+				delay := time.Duration(rand.Int64N(int64(2 * took[i])))
+				mu.Unlock()
+				start := time.Now()
 				if err := c.Start(); err != nil {
 					t.Error(err)
 					return
 				}
-				time.AfterFunc(time.Duration(rand.Int64N(int64(2*took[i]))), func() { c.Process.Kill() })
-				if c.Wait(); c.ProcessState.ExitCode() < 0 {
-					mu.Lock()
+				timer := time.AfterFunc(delay, func() { c.Process.Kill() })
+				c.Wait()
+				timer.Stop()
+				mu.Lock()
+				if c.ProcessState.ExitCode() < 0 {
 					killed++
-					mu.Unlock()
+				} else if c.ProcessState.Success() {
+					took[i] = time.Since(start) // the machine may be busier now, or less
 				}
+				mu.Unlock()
 				if _, err := os.Stat(filepath.Join(s.cache, "sandbox", name)); err == nil {
 					s.whole(t, name)
 				}
