@@ -509,7 +509,7 @@ func (g *gox) sandboxVerify(c *cli.Context) error {
 			fmt.Fprintf(g.Stdout, "%s  %s\n", b.Sum, b.Package)
 		}
 		if v.Difference == nil {
-			fmt.Fprintf(g.Stdout, "%s: built twice, the same: %d packages, %d binaries\n", args[0], v.Packages, len(v.Binaries))
+			fmt.Fprintf(g.Stdout, "%s: built twice, the same: %d packages (%s), %d binaries\n", args[0], v.Packages, v.Sum, len(v.Binaries))
 		} else {
 			fmt.Fprintf(g.Stdout, "%s: %s\n", args[0], v.Difference)
 		}

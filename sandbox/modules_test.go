@@ -34,8 +34,8 @@ func TestVendored(t *testing.T) {
 func TestSeveralModules(t *testing.T) {
 	c := config(t)
 	c.Files = map[string]string{
-		"a/go.mod": "module a.test/a\n\ngo 1.18\n", "a/a.go": "package a\n",
-		"deep/b/go.mod": "module b.test/b\n\ngo 1.18\n", "deep/b/b.go": "package main\n\nfunc main() {}\n",
+		"a/go.mod": "module a.test/a\n\ngo 1.18\n", "a/a.go": "package a\n\nimport _ \"errors\"\n",
+		"deep/b/go.mod": "module b.test/b\n\ngo 1.18\n", "deep/b/b.go": "package main\n\nimport _ \"errors\"\n\nfunc main() {}\n",
 		"a/testdata/x/go.mod": "module x.test/x\n", "_c/go.mod": "module c.test/c\n",
 	}
 	s := ForTest(t, c)

@@ -32,6 +32,7 @@ type VerifyOptions struct {
 // A Verification is what Verify has found.
 type Verification struct {
 	Packages   int         `json:"packages"` // whose compiled files were compared
+	Sum        string      `json:"h1"`       // of their hashes, to compare with another machine's
 	Binaries   []Binary    `json:"binaries"` // of the main packages
 	Difference *Difference `json:"difference,omitempty"`
 }
@@ -229,7 +230,8 @@ func (s *Sandbox) buildAll(ctx context.Context, patterns []string) (_ *built, er
 			b.remove()
 		}
 	}()
-	for _, at := range s.governed() {
+	dirs := s.governed()
+	for _, at := range dirs {
 		words := patterns
 		if len(words) == 0 {
 			words = s.patterns(at)
@@ -249,7 +251,11 @@ func (s *Sandbox) buildAll(ctx context.Context, patterns []string) (_ *built, er
 				if err != nil {
 					return nil, err
 				}
-				b.packages = append(b.packages, compiled{f[0], sum})
+				name := f[0]
+				if len(dirs) > 1 { // each has versions of its own of what it imports
+					name = at + ": " + name
+				}
+				b.packages = append(b.packages, compiled{name, sum})
 			}
 			if f[1] == "main" && f[2] == "false" {
 				file := filepath.Join(dir, strconv.Itoa(len(b.binaries)))
@@ -277,6 +283,12 @@ func hashFile(name string) (sum string, size int64, err error) {
 // compare compares two builds.
 func (v *Verification) compare(a, b *built) error {
 	v.Packages = len(a.packages)
+	var lines []string
+	for _, p := range a.packages {
+		lines = append(lines, p.sum+" "+p.path+"\n")
+	}
+	slices.Sort(lines)
+	v.Sum = sumOf([]byte(strings.Join(lines, "")))
 	there := map[string]string{}
 	for _, p := range b.packages {
 		there[p.path] = p.sum
