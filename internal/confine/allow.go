@@ -7,15 +7,17 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"example.com/gox/internal/redact"
 )
 
 // SourcesOf returns what a go command reaches under Sources: the module
-// proxies of its GOPROXY, its checksum database, and the hosts that GOPRIVATE
-// and GONOPROXY name. What "direct" would reach besides is any host there is,
-// and so nothing of it is among them. getenv returns what `go env` says.
+// proxies of its GOPROXY, its checksum database, the hosts that GOPRIVATE and
+// GONOPROXY name, and those to which git's url.<base>.insteadOf leads by http or
+// https. What "direct" would reach besides is any host there is, and so nothing of
+// it is among them. getenv returns the values of go's and git's variables.
 func SourcesOf(getenv func(string) string) ([]string, error) {
 	var allow []string
 	add := func(what, value string) error {
@@ -28,7 +30,7 @@ func SourcesOf(getenv func(string) string) ([]string, error) {
 		}
 		port := u.Port()
 		switch {
-		case u.Hostname() == "": // file:
+		case u.Hostname() == "", u.Scheme != "http" && u.Scheme != "https": // file:, ssh:
 			return nil
 		case port != "":
 		case u.Scheme == "http":
@@ -63,6 +65,19 @@ func SourcesOf(getenv func(string) string) ([]string, error) {
 			if host != "" && host != "none" {
 				allow = append(allow, host)
 			}
+		}
+	}
+	// Where git is told to go instead, in the variables that a profile sets.
+	count, _ := strconv.Atoi(getenv("GIT_CONFIG_COUNT"))
+	for i := range min(count, 1000) {
+		key := getenv(fmt.Sprint("GIT_CONFIG_KEY_", i))
+		base, ok := strings.CutPrefix(key, "url.")
+		end := strings.LastIndexByte(base, '.')
+		if !ok || end < 0 || !strings.EqualFold(base[end:], ".insteadOf") || !strings.Contains(base, "://") {
+			continue
+		}
+		if err := add(key, base[:end]); err != nil {
+			return nil, err
 		}
 	}
 	slices.Sort(allow)

@@ -22,6 +22,7 @@ func TestSourcesOf(t *testing.T) {
 		{"sumdb with a URL", map[string]string{"GOSUMDB": "sum.example+abc+def https://mirror.example:8443/sumdb"}, "[mirror.example:8443]"},
 		{"no sumdb", map[string]string{"GOSUMDB": "off"}, "[]"},
 		{"private", map[string]string{"GOPRIVATE": "git.corp.example/team,*.corp.example", "GONOPROXY": "none"}, "[*.corp.example git.corp.example]"},
+		{"git", map[string]string{"GIT_CONFIG_COUNT": "4", "GIT_CONFIG_KEY_3": "url.ssh://git@git.corp.example/.insteadOf", "GIT_CONFIG_KEY_0": "url.https://mirror.corp.example:8443/go/.insteadof", "GIT_CONFIG_KEY_1": "http.proxy", "GIT_CONFIG_KEY_2": "url.git@git.corp.example:.insteadOf"}, "[mirror.corp.example:8443]"},
 		{"not a URL", map[string]string{"GOPROXY": "https://u:secret@[x"}, "error"},
 	}
 	for _, test := range tests {
