@@ -106,7 +106,7 @@ func (p Policy) run(ctx context.Context, c gocmd.Cmd) (code int, err error) {
 		return 0, &gocmd.StartError{Path: t.Path, Err: &fs.PathError{Op: "exec", Path: t.Path, Err: last.Errno}}
 	case errors.As(err, &se) && !errors.Is(err, fs.ErrNotExist):
 		// What starts any other program has failed: the namespaces.
-		return 0, unsupported(p.Net, fmt.Errorf("no user namespace: %w", se.Err))
+		return 0, unsupported(p.Net, noNamespace(se.Err))
 	}
 	return code, err
 }
@@ -125,6 +125,18 @@ func namespaces(n Net) *syscall.SysProcAttr {
 		a.Cloneflags |= syscall.CLONE_NEWNET
 	}
 	return a
+}
+
+// noNamespace says why there was none. What the kernel says of a limit would be
+// taken for a full disk.
+func noNamespace(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EUSERS) {
+		return errors.New("no user namespace: the limit user.max_user_namespaces is reached")
+	}
+	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+		err = pe.Err
+	}
+	return fmt.Errorf("no user namespace: %w", err)
 }
 
 func unixConn(fd int) (*net.UnixConn, error) {

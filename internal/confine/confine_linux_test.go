@@ -450,7 +450,7 @@ func TestNoNamespaces(t *testing.T) {
 	cmd := exec.Command(unshare, "-Ur", "sh", "-c", `echo 0 > /proc/sys/user/max_user_namespaces && exec "$0"`, exe)
 	cmd.Env = append(os.Environ(), role+"=none")
 	out, err := cmd.CombinedOutput()
-	if want := "--net none: this system cannot enforce it: no user namespace: "; err != nil || !strings.HasPrefix(string(out), want) || !strings.HasSuffix(string(out), "\n\tto go without: --net host\n") {
+	if want := "--net none: this system cannot enforce it: no user namespace: the limit user.max_user_namespaces is reached"; err != nil || !strings.HasPrefix(string(out), want) || !strings.HasSuffix(string(out), "\n\tto go without: --net host\n") {
 		t.Errorf("%v: %s", err, out)
 	}
 }
