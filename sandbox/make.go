@@ -560,7 +560,14 @@ func (s *Sandbox) selected(ctx context.Context, dir string) (list []module.Versi
 		return list, true, nil
 	}
 	const format = "{{if not .Main}}{{with .Replace}}{{.Path}}\t{{.Version}}{{else}}{{.Path}}\t{{.Version}}{{end}}{{end}}"
-	out, err := s.output(ctx, s.inside(dir), s.Environ(dir), "list", "-m", "-f", format, "all")
+	// This brings the go.mod files, and fails where one is not to be had. To list
+	// modules go wants the time of each version besides, a request each; with -e it
+	// does without.
+	if err := s.quietly(ctx, s.inside(dir), s.Environ(dir), "mod", "graph"); err != nil {
+		return nil, false, err
+	}
+	env := append(s.Environ(dir), "GOPROXY=off", "GONOPROXY=none")
+	out, err := s.output(ctx, s.inside(dir), env, "list", "-m", "-e", "-f", format, "all")
 	if err != nil {
 		return nil, false, err
 	}
