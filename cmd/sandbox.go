@@ -147,7 +147,10 @@ func (g *gox) sandboxConfig(ctx context.Context, c *cli.Context) (sandbox.Config
 		if s := pl.Env.Lookup("GOWORK"); s.Origin.Layer < profiles.Environment {
 			work = s.Value
 		}
-		config.From = g.workspaceRoot(work)
+		if config.From = g.workspaceRoot(work); config.From == "" {
+			// It may be the home directory.
+			return config, usagef("%s: neither in a workspace nor in a module\n\tname what to copy: --from . or --use MODULE@VERSION", g.Dir)
+		}
 	}
 	if rel, err := filepath.Rel(config.From, g.Dir); config.From != "" && err == nil && rel != "." && filepath.IsLocal(rel) {
 		config.WorkDir = filepath.ToSlash(rel)
@@ -186,7 +189,7 @@ func (g *gox) sandboxConfig(ctx context.Context, c *cli.Context) (sandbox.Config
 }
 
 // workspaceRoot returns the directory of the go.work in force, else that of
-// the go.mod, else the working directory. work is what gox or the profile says of
+// the go.mod, "" where there is none. work is what gox or the profile says of
 // GOWORK; what the environment says does not count, here as little as inside.
 func (g *gox) workspaceRoot(work string) string {
 	if filepath.IsAbs(work) {
@@ -205,7 +208,7 @@ func (g *gox) workspaceRoot(work string) string {
 			}
 		}
 	}
-	return g.Dir
+	return ""
 }
 
 // interruptible returns a context that ends when the user wants gox to end.
