@@ -116,13 +116,13 @@ modcache = %q
 			b.ReportMetric(float64(c.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)/1024, "MiB")
 		}
 	})
-	if out, err := start("-p", "filled", "build", "-trimpath", "./server").CombinedOutput(); err != nil {
+	if out, err := start("-p", "filled", "build", "-trimpath", "-o", os.DevNull, "./server").CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
 	b.Run("trace/nothing to do", func(b *testing.B) {
 		compare(b, b.N*4,
-			func() *exec.Cmd { return start("-p", "filled", "build", "-trimpath", "./server") },
-			func() *exec.Cmd { return start("-p", "filled", "trace", "build", "-trimpath", "./server") })
+			func() *exec.Cmd { return start("-p", "filled", "build", "-trimpath", "-o", os.DevNull, "./server") },
+			func() *exec.Cmd { return start("-p", "filled", "trace", "build", "-trimpath", "-o", os.DevNull, "./server") })
 	})
 	b.Run("trace/version", func(b *testing.B) {
 		compare(b, b.N*10,
