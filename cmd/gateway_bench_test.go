@@ -122,7 +122,9 @@ modcache = %q
 	b.Run("trace/nothing to do", func(b *testing.B) {
 		compare(b, b.N*4,
 			func() *exec.Cmd { return start("-p", "filled", "build", "-trimpath", "-o", os.DevNull, "./server") },
-			func() *exec.Cmd { return start("-p", "filled", "trace", "build", "-trimpath", "-o", os.DevNull, "./server") })
+			func() *exec.Cmd {
+				return start("-p", "filled", "trace", "build", "-trimpath", "-o", os.DevNull, "./server")
+			})
 	})
 	b.Run("trace/version", func(b *testing.B) {
 		compare(b, b.N*10,
