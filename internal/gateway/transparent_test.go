@@ -93,6 +93,12 @@ func testTransparent(t *testing.T, version, goPath string) {
 			if diff := differ(without, with); diff != "" {
 				t.Errorf("%s: %s\nrecords: %s", what, diff, show(records()))
 			}
+			if without.code != 0 {
+				// go looks for a module at all prefixes of a path at once. If it
+				// dies of one, the others may not have been asked for yet.
+				above := func(request string) bool { return strings.Contains(request, "/example.com/@v/") }
+				want, got = slices.DeleteFunc(want, above), slices.DeleteFunc(got, above)
+			}
 			if !slices.Equal(want, got) {
 				t.Errorf("%s: asked\n%q\nbehind the gateway\n%q", what, want, got)
 			}
