@@ -23,7 +23,12 @@ func BenchmarkOverhead(b *testing.B) {
 	dir := assembleEtcd(b)
 	dist := b.TempDir()
 	buildRelease(b, dist)
-	release, cgo := filepath.Join(dist, "gox"), filepath.Join(dist, "cgo")
+	release, cgo, execgo := filepath.Join(dist, "gox"), filepath.Join(dist, "cgo"), filepath.Join(dist, "execgo")
+	floor := exec.Command("go", "build", "-o", execgo, "./testdata/execgo")
+	floor.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := floor.CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
 	// Without CGO_ENABLED=0 a C compiler at hand makes a dynamic program of it.
 	build := exec.Command("go", "build", "-o", cgo, "./gox")
 	build.Env = append(os.Environ(), "CGO_ENABLED=1")
@@ -73,6 +78,7 @@ func BenchmarkOverhead(b *testing.B) {
 		name string
 		argv []string
 	}{
+		{"execgo", []string{execgo}},
 		{"installed", []string{gox, "-p", "default"}},
 		{"installed-profile", []string{gox, "-p", "proxy"}},
 		{"installed-cgo-profile", []string{cgo, "-p", "proxy"}},
