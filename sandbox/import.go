@@ -48,30 +48,11 @@ func Import(ctx context.Context, c Config, r io.Reader) (*Sandbox, error) {
 		return importText(ctx, c, in)
 	}
 	r = in
-	if runtime.GOOS == "windows" {
-		return nil, fmt.Errorf("%s: %w on Windows\n\tuse it on Linux or macOS", c.label(), errors.ErrUnsupported)
-	}
-	cache, err := c.cache()
+	s, final, err := c.begin()
 	if err != nil {
 		return nil, err
 	}
-	store := filepath.Join(cache, kind)
-	final := c.Dir
-	if c.Name != "" {
-		final = filepath.Join(store, c.Name)
-	}
-	if final != "" {
-		if err := c.vacant(final); err != nil {
-			return nil, err
-		}
-	}
-	sweep(store)
-	parent := store
-	if c.Dir != "" {
-		parent = filepath.Dir(c.Dir)
-	}
-	s := &Sandbox{name: c.Name, cache: cache, build: filepath.Join(cache, "build"), keep: c.Keep, net: c.network()}
-	if err := s.stage(parent); err != nil {
+	if err := s.stage(c.parent(s.cache)); err != nil {
 		return nil, err
 	}
 	if err := s.take(ctx, &c, r); err != nil {

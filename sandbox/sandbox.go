@@ -83,6 +83,42 @@ type Sandbox struct {
 	progress  func(format string, args ...any)
 }
 
+// begin returns a sandbox that is not on disk yet, and where it will stand at
+// last, "" for one without a name. Where something stands already is an error;
+// what was killed there before is removed.
+func (c *Config) begin() (s *Sandbox, final string, err error) {
+	if runtime.GOOS == "windows" {
+		return nil, "", fmt.Errorf("%s: %w on Windows\n\tuse it on Linux or macOS", c.label(), errors.ErrUnsupported)
+	}
+	cache, err := c.cache()
+	if err != nil {
+		return nil, "", err
+	}
+	store := filepath.Join(cache, kind)
+	final = c.Dir
+	if c.Name != "" {
+		final = filepath.Join(store, c.Name)
+	}
+	if final != "" {
+		if err := c.vacant(final); err != nil {
+			return nil, "", err
+		}
+	}
+	sweep(store)
+	return &Sandbox{
+		name: c.Name, cache: cache, build: filepath.Join(cache, "build"), keep: c.Keep,
+		log: c.log, progress: c.progress, net: c.network(),
+	}, final, nil
+}
+
+// parent returns the directory in which a sandbox is made.
+func (c *Config) parent(cache string) string {
+	if c.Dir != "" {
+		return filepath.Dir(c.Dir)
+	}
+	return filepath.Join(cache, kind)
+}
+
 // New makes a sandbox. It stands whole or not at all; what a New that was
 // killed has left is removed by the next one.
 //
@@ -92,34 +128,14 @@ func New(ctx context.Context, c Config) (*Sandbox, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	if runtime.GOOS == "windows" {
-		return nil, fmt.Errorf("%s: %w on Windows\n\tuse it on Linux or macOS", c.label(), errors.ErrUnsupported)
-	}
-	cache, err := c.cache()
+	s, final, err := c.begin()
 	if err != nil {
 		return nil, err
 	}
-	store := filepath.Join(cache, kind)
-	final := c.Dir
-	if c.Name != "" {
-		final = filepath.Join(store, c.Name)
-	}
-	if final != "" {
-		if err := c.vacant(final); err != nil {
-			return nil, err
-		}
-	}
-	sweep(store)
-	tc, err := c.chooseGo(ctx, cache)
-	if err != nil {
+	if s.toolchain, err = c.chooseGo(ctx, s.cache); err != nil {
 		return nil, err
 	}
-	parent := store
-	if c.Dir != "" {
-		parent = filepath.Dir(c.Dir)
-	}
-	s := &Sandbox{name: c.Name, cache: cache, build: filepath.Join(cache, "build"), toolchain: tc, keep: c.Keep, log: c.log, progress: c.progress, net: c.network()}
-	if err := s.stage(parent); err != nil {
+	if err := s.stage(c.parent(s.cache)); err != nil {
 		return nil, err
 	}
 	if err := s.make(ctx, &c); err != nil {
