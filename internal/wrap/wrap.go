@@ -38,14 +38,15 @@ type Options struct {
 
 // Main runs gox as p was started, where a go command is to run. On Unix the
 // process then becomes go's, and Main returns only where that failed. done is
-// false where it is a verb of gox, or its help, that is asked for; then nothing
-// has been changed, and r is what the verb has to know.
+// false where it is a verb of gox, or its help, that is asked for, or where p
+// lacks the gateway that the profile wants; then nothing has been changed, and
+// r is what the verb has to know.
 func Main(p *Process) (r *Run, code int, done bool) {
 	r = &Run{Process: p}
 	if name := strings.TrimSuffix(filepath.Base(p.Args[0]), ".exe"); name == "go" {
 		// Standing in for go under its own name, gox takes no flags and has no
 		// verbs: everything is go's.
-		return r, p.Report(r.wrap(p.Args[1:]), ExitGox), true
+		return r.run(p.Args[1:])
 	}
 	err := r.parse(p.Args[1:])
 	words := r.Words
