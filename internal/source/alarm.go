@@ -143,3 +143,99 @@ func (s settings) meant(path, upstream string) bool {
 	}
 	return false
 }
+
+// compare returns what is alarming about the answers for a module.
+func (r *Report) compare(m *Module) (alarms []Alarm) {
+	if len(m.Probe) == 0 {
+		return nil
+	}
+	content := m.Content()
+	add := func(kind AlarmKind, mend, format string, args ...any) {
+		alarms = append(alarms, Alarm{kind, content.Path, content.Version, fmt.Sprintf(format, args...), mend})
+	}
+	const look = "find out which is right, and take the other out of GOPROXY"
+	missing, failed := 0, 0
+	var first *Answer // that serves
+	for i := range m.Probe {
+		a := &m.Probe[i]
+		switch a.Outcome {
+		case Missing:
+			missing++
+		case Failed:
+			if a.Upstream != direct {
+				failed++ // of a repository, go does not say in which way
+			}
+		case Serves:
+			if first == nil {
+				first = a
+				break
+			}
+			switch {
+			case first.ModHash != a.ModHash:
+				add(Differ, look, "%s and %s serve different go.mod files: %s, %s", first.Upstream, a.Upstream, first.ModHash, a.ModHash)
+			case first.ZipHash != a.ZipHash && first.ZipHash != "" && a.ZipHash != "":
+				add(Differ, look, "%s and %s serve different content: %s, %s", first.Upstream, a.Upstream, first.ZipHash, a.ZipHash)
+			case first.Commit != a.Commit && first.Commit != "" && a.Commit != "":
+				add(Differ, look, "%s and %s say that it is of different commits: %s, %s", first.Upstream, a.Upstream, first.Commit, a.Commit)
+			}
+		}
+	}
+	if module.MatchPrefixPatterns(r.settings.goprivate, content.Path) {
+		alarms = append(alarms, r.strayed(m)...)
+	}
+	if first == nil && failed == 0 && missing+1 >= len(m.Probe) && !slices.ContainsFunc(m.Probe, func(a Answer) bool { return a.Outcome == Unasked }) &&
+		(m.Source == ModCache || m.Source == Vendor) {
+		why := ""
+		if last := m.Probe[len(m.Probe)-1]; last.Outcome == Failed {
+			why = " (" + last.Error + ")"
+		}
+		add(Unserved, "keep a copy: the module cache's cache/download can be a file:// entry of GOPROXY", "it is here, and no source of GOPROXY has it any more%s", why)
+	}
+	for _, sum := range []struct {
+		suffix, what string
+		of           func(Answer) string
+	}{
+		{"/go.mod", "its go.mod", func(a Answer) string { return a.ModHash }},
+		{"", "its content", func(a Answer) string { return a.ZipHash }},
+	} {
+		known := r.files.hashes[content.Path+" "+content.Version+sum.suffix]
+		var got []string
+		match := false
+		for _, a := range m.Probe {
+			if hash := sum.of(a); a.Outcome == Serves && hash != "" {
+				got = append(got, hash)
+				match = match || slices.Contains(known, hash)
+			}
+		}
+		if len(known) > 0 && len(got) > 0 && !match {
+			add(SumUnknown, "go.sum was written from other content: find out which is right before you go mod tidy", "go.sum says that %s is %s, and the sources have %s",
+				sum.what, strings.Join(known, ", "), strings.Join(slices.Compact(got), ", "))
+		}
+	}
+	return alarms
+}
+
+// strayed returns what is alarming about the answers for a module that
+// GOPRIVATE matches.
+func (r *Report) strayed(m *Module) (alarms []Alarm) {
+	content := m.Content()
+	entries, _ := r.settings.ask(content.Path)
+	for i, a := range m.Probe {
+		if i == 0 || a.Upstream == direct || r.settings.meant(content.Path, a.Upstream) {
+			continue
+		}
+		before := m.Probe[i-1]
+		moves := before.Outcome == Missing || before.Outcome == Failed && entries[i-1].Always
+		switch {
+		case a.Outcome == Serves:
+			alarms = append(alarms, Alarm{Confusion, content.Path, content.Version,
+				fmt.Sprintf("GOPRIVATE matches it, and %s has one too, which go takes where %s does not answer for it", a.Upstream, m.Probe[0].Upstream),
+				"keep it from there: goprivate without gonoproxy, or one proxy of your own alone"})
+		case moves:
+			alarms = append(alarms, Alarm{Leak, content.Path, content.Version,
+				fmt.Sprintf("GOPRIVATE matches it, %s does not serve it, and so go asks %s for it", before.Upstream, a.Upstream),
+				"keep it from there: goprivate without gonoproxy, or one proxy of your own alone"})
+		}
+	}
+	return alarms
+}

@@ -3,12 +3,53 @@ package source
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/mod/module"
 
 	"example.com/gox/internal/redact"
 )
+
+// cached is what a module cache has of a module.
+type cached struct {
+	dir, zip bool
+	path     string // of the directory, there or not
+}
+
+func (c cached) any() bool { return c.dir || c.zip }
+
+// cached looks into the module cache, by the rules of DownloadDir in
+// cmd/go/internal/modfetch/cache.go: a directory counts unless its extraction
+// was interrupted, or its hash is lost. Then it is unpacked anew, if its zip is
+// there.
+func (s settings) cached(m module.Version) cached {
+	file, err := s.download(m)
+	if err != nil {
+		return cached{}
+	}
+	path, _ := module.EscapePath(m.Path)
+	version, _ := module.EscapeVersion(m.Version)
+	c := cached{path: filepath.Join(s.modcache, filepath.FromSlash(path)+"@"+version)}
+	info, err := os.Stat(c.path)
+	c.dir = err == nil && info.IsDir() && !exists(file+".partial") && exists(file+".ziphash")
+	c.zip = exists(file + ".zip")
+	return c
+}
+
+// download returns the place of a module's files in the download cache, to
+// which ".info" and the like come.
+func (s settings) download(m module.Version) (string, error) {
+	path, err := module.EscapePath(m.Path)
+	if err != nil {
+		return "", err
+	}
+	version, err := module.EscapeVersion(m.Version)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(s.modcache, "cache", "download", filepath.FromSlash(path), "@v", version), nil
+}
 
 // Filled says who filled the module cache with a module.
 type Filled struct {

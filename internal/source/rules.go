@@ -10,16 +10,21 @@ type Rule struct {
 	Claim string `json:"claim"`           // the claim that proves it: gox script CLAIM
 }
 
-// rules returns those that claims prove, each once.
-func rules(claims ...string) []Rule {
-	var found []Rule
+// ruleOf returns the rule that a claim proves, nil where no rule has it.
+func ruleOf(claim string) *Rule {
+	if i := slices.IndexFunc(known, func(r Rule) bool { return r.Claim == claim }); i >= 0 {
+		return &known[i]
+	}
+	return nil
+}
+
+// by adds the rules that claims prove, each once. "" is no claim.
+func (m *Module) by(claims ...string) {
 	for _, claim := range claims {
-		i := slices.IndexFunc(known, func(r Rule) bool { return r.Claim == claim })
-		if i >= 0 && !slices.ContainsFunc(found, func(r Rule) bool { return r.Claim == claim }) {
-			found = append(found, known[i])
+		if r := ruleOf(claim); r != nil && !slices.Contains(m.Rules, *r) {
+			m.Rules = append(m.Rules, *r)
 		}
 	}
-	return found
 }
 
 // Rules returns all that List may cite.

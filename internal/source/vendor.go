@@ -180,13 +180,12 @@ func (l vendorList) selected() []vendored {
 }
 
 // listVendored lists the modules where go builds from a vendor directory.
-func (w *worker) listVendored(ctx context.Context, dir string) error {
-	r := w.r
+func (r *Report) listVendored(ctx context.Context, g *quietGo, dir string) error {
 	r.VendorDir = dir
 	// go list -m all is refused here; but whatever go loads, it compares
 	// modules.txt with go.mod and go.work first.
 	var stdout bytes.Buffer
-	fault, err := w.run(ctx, &stdout, append([]string{"list", "-e", "-m", "-json", "--"}, r.files.mainPaths()...), false)
+	fault, err := g.run(ctx, &stdout, append([]string{"list", "-e", "-m", "-json", "--"}, r.files.mainPaths()...)...)
 	if err != nil {
 		return err
 	}
@@ -206,8 +205,8 @@ func (w *worker) listVendored(ctx context.Context, dir string) error {
 	for _, l := range mains {
 		if l.Main {
 			m := r.module(l)
-			if r.GoWork != "" && !w.s.older("go1.22") {
-				m.Rules = append(m.Rules, rules("work-vendor-used-module")...)
+			if r.GoWork != "" && !r.settings.older("go1.22") {
+				m.by("work-vendor-used-module")
 			}
 			r.Modules = append(r.Modules, m)
 		}
@@ -246,7 +245,7 @@ func (r *Report) vendored(file string, v vendored) Module {
 		auto = "work-module-vendor-ignored"
 	}
 	if r.settings.mod != "vendor" {
-		m.Rules = rules(auto)
+		m.by(auto)
 	}
 	for _, d := range r.files.replaces(v.path) {
 		e := d.evidence()
@@ -262,20 +261,20 @@ func (r *Report) vendored(file string, v vendored) Module {
 			m.Beats = append(m.Beats, e)
 		case d.New.Version != "":
 			m.Evidence = append(m.Evidence, e) // this is what was vendored
-			m.Rules = append(m.Rules, rules("vendor-replace-module")...)
+			m.by("vendor-replace-module")
 		default:
 			e.Why, e.Claim = "its files were copied when they were vendored, and the copy counts", "vendor-over-replace"
 			if r.GoWork != "" && !r.settings.older("go1.22") {
 				e.Claim = "work-vendor-replaced-dir"
 			}
 			m.Beats = append(m.Beats, e)
-			m.Rules = append(m.Rules, rules(e.Claim)...)
+			m.by(e.Claim)
 		}
 	}
 	m.Evidence = append(m.Evidence, r.files.requires(v.path, v.version)...)
-	if have := r.settings.cached(m.Content()); (have.dir || have.zip) && (v.replace == nil || v.replace.Version != "") {
+	if have := r.settings.cached(m.Content()); (have.any()) && (v.replace == nil || v.replace.Version != "") {
 		m.Beats = append(m.Beats, Evidence{File: have.path, Why: "the vendor directory counts before the module cache", Claim: cache})
-		m.Rules = append(m.Rules, rules(cache)...)
+		m.by(cache)
 	}
 	return m
 }
