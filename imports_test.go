@@ -28,7 +28,7 @@ func layers() [][]string {
 		{"cmd/gox", "internal/gotest"}, // gotest is for tests, which may look upward
 		{"cmd", "cmd/gox/early"},
 		{"internal/wrap", "internal/matrix", "internal/doctor", "sandbox", "testscripts"},
-		{"internal/source", "internal/trace"},
+		{"internal/source", "internal/trace", "internal/modstore"},
 		{"internal/gateway", "internal/modcache", "internal/confine"},
 		{"internal/inside"},
 		{"internal/gocmd", "profiles"},

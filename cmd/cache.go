@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"example.com/gox/internal/modcache"
+	"example.com/gox/internal/modstore"
 	"example.com/gox/internal/wrap"
 	"example.com/gox/profiles"
 )
@@ -66,6 +67,8 @@ downloaded it. Without KEY, all caches.
 	}
 }
 
+func (g *gox) modules() modstore.Store { return modstore.Store{Root: g.CacheDir} }
+
 func (g *gox) cacheList(c *cli.Context) error {
 	if _, err := arguments(c, 0, 0); err != nil {
 		return err
@@ -73,7 +76,7 @@ func (g *gox) cacheList(c *cli.Context) error {
 	if err := g.CheckCacheDir(); err != nil {
 		return err
 	}
-	entries, err := g.Modcaches().List(c.Context)
+	entries, err := g.modules().List(c.Context)
 	if err != nil {
 		return err
 	}
@@ -150,7 +153,7 @@ func (g *gox) cachePrune(c *cli.Context) error {
 	if err := g.CheckCacheDir(); err != nil {
 		return err
 	}
-	removed, err := g.Modcaches().Prune(c.Context, modcache.PruneOptions{UnusedFor: unused, DryRun: c.Bool("dry-run")})
+	removed, err := g.modules().Prune(c.Context, modcache.PruneOptions{UnusedFor: unused, DryRun: c.Bool("dry-run")})
 	if err != nil {
 		return err
 	}
@@ -184,7 +187,7 @@ func (g *gox) cacheRemove(c *cli.Context) error {
 		return err
 	}
 	return g.removeEach(c, keys, func(key string) error {
-		if err := g.Modcaches().Remove(key); err != nil {
+		if err := g.modules().Remove(key); err != nil {
 			return g.unknownCache(c, key, err)
 		}
 		return nil
@@ -196,7 +199,7 @@ func (g *gox) unknownCache(c *cli.Context, key string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	entries, listErr := g.Modcaches().List(c.Context)
+	entries, listErr := g.modules().List(c.Context)
 	if listErr != nil {
 		return err
 	}
@@ -219,7 +222,7 @@ func (g *gox) cacheVerify(c *cli.Context) error {
 		return err
 	}
 	if len(keys) == 0 {
-		entries, err := g.Modcaches().List(c.Context)
+		entries, err := g.modules().List(c.Context)
 		if err != nil {
 			return err
 		}
@@ -229,19 +232,19 @@ func (g *gox) cacheVerify(c *cli.Context) error {
 	}
 	type result struct {
 		Key    string           `json:"key"`
-		Faults []modcache.Fault `json:"faults"`
+		Faults []modstore.Fault `json:"faults"`
 	}
 	results := []result{}
 	found := false
 	var failed []error
 	for _, key := range keys {
-		faults, err := g.Modcaches().Verify(c.Context, key)
+		faults, err := g.modules().Verify(c.Context, key)
 		if err != nil {
 			failed = append(failed, g.unknownCache(c, key, err))
 			continue
 		}
 		found = found || len(faults) > 0
-		results = append(results, result{key, append([]modcache.Fault{}, faults...)})
+		results = append(results, result{key, append([]modstore.Fault{}, faults...)})
 		if c.Bool("json") {
 			continue
 		}

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/sumdb/dirhash"
 
-	"example.com/gox/internal/modcache"
+	"example.com/gox/internal/modstore"
 	"example.com/gox/internal/owned"
 )
 
@@ -183,7 +183,7 @@ func (s *Sandbox) proxyMembers(m *Manifest) ([]member, error) {
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
-			mem = fromBytes(name, "-", modcache.CanonicalInfo(data, version))
+			mem = fromBytes(name, "-", modstore.CanonicalInfo(data, version))
 		} else if mem, err = fromFile(name, "-", file); errors.Is(err, fs.ErrNotExist) && !required {
 			return nil
 		} else if errors.Is(err, fs.ErrNotExist) {

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/gox/internal/modcache"
+	"example.com/gox/internal/modstore"
 )
 
 // bulky is dependent with a file that takes some time to write.
@@ -104,7 +104,7 @@ func TestImportKilled(t *testing.T) {
 	write(t, file, string(archive))
 	within := took(t, "import", there, "two", file)
 	c := Config{Cache: there, Name: "two"}
-	store := modcache.Store{Root: there}
+	store := modstore.Store{Root: there}
 	early := 0
 	for range 40 {
 		if err := Remove(c); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/mod/module"
 
 	"example.com/gox/internal/gocmd"
-	"example.com/gox/internal/modcache"
+	"example.com/gox/internal/modstore"
 )
 
 // importDir is where an archive is unpacked, in the sandbox that it becomes.
@@ -68,7 +68,7 @@ func Import(ctx context.Context, c Config, r io.Reader) (*Sandbox, error) {
 			s.toolchain.Go = gocmd.At(filepath.Join(goroot, "bin", "go")) // it has moved
 		}
 		if err == nil {
-			err = modcache.Store{Root: s.cache}.Moved(ctx, old, s.ModCache())
+			err = modstore.Store{Root: s.cache}.Moved(ctx, old, s.ModCache())
 		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", c.label(), err), s.discard())
@@ -203,9 +203,9 @@ func (s *Sandbox) takeModules(ctx context.Context, at string) error {
 	} else if err != nil {
 		return err
 	}
-	var wanted []modcache.Sum
+	var wanted []modstore.Sum
 	claimed := map[string]bool{} // the files that something vouches for
-	claim := func(sum modcache.Sum) error {
+	claim := func(sum modstore.Sum) error {
 		base, err := escapedPath(sum.Path, sum.Version)
 		if err != nil {
 			return damaged("%v", err)
@@ -222,7 +222,7 @@ func (s *Sandbox) takeModules(ctx context.Context, at string) error {
 		if !sum.GoMod {
 			claimed[file+".info"] = true
 			info, err := os.ReadFile(file + ".info")
-			if err != nil || string(info) != string(modcache.CanonicalInfo(info, sum.Version)) {
+			if err != nil || string(info) != string(modstore.CanonicalInfo(info, sum.Version)) {
 				return damaged("%s.info: not as gox writes it", base)
 			}
 			if err := os.WriteFile(file+".ziphash", []byte(sum.H1), 0o644); err != nil {
@@ -234,7 +234,7 @@ func (s *Sandbox) takeModules(ctx context.Context, at string) error {
 		return nil
 	}
 	for _, mod := range s.manifest.Modules {
-		sum := modcache.Sum{Path: mod.Path, Version: mod.Version, H1: mod.Sum}
+		sum := modstore.Sum{Path: mod.Path, Version: mod.Version, H1: mod.Sum}
 		if h1, ok := known[sum.String()]; ok && h1 != mod.Sum {
 			return damaged("%s: the manifest has the hash %s, and go.sum %s", sum, mod.Sum, h1)
 		}
@@ -273,16 +273,16 @@ func (s *Sandbox) takeModules(ctx context.Context, at string) error {
 	if len(wanted) == 0 {
 		return nil
 	}
-	store := modcache.Store{Root: s.cache}
+	store := modstore.Store{Root: s.cache}
 	// What the store has it does not look at again.
-	wrong, err := store.Check(ctx, at, slices.DeleteFunc(slices.Clone(wanted), func(sum modcache.Sum) bool { return !store.Has(sum) }))
+	wrong, err := store.Check(ctx, at, slices.DeleteFunc(slices.Clone(wanted), func(sum modstore.Sum) bool { return !store.Has(sum) }))
 	if err != nil {
 		return err
 	}
 	if len(wrong) > 0 {
 		return damaged("%s: %s", wrong[0].Sum, wrong[0].Reason)
 	}
-	report, err := store.Warm(ctx, modcache.Warming{
+	report, err := store.Warm(ctx, modstore.Warming{
 		Dir: s.ModCache(), Sums: wanted, From: []string{at}, GoVersion: s.manifest.Go.Version,
 	})
 	if err != nil {
@@ -320,7 +320,7 @@ func (s *Sandbox) takeToolchain(ctx context.Context, c *Config, at string) error
 	if _, err := os.Lstat(file); err == nil {
 		modPath, version, _ := strings.Cut(toolchainModule(s.manifest.Go.Version), "@")
 		goroot := filepath.Join(s.dir, ownGOROOT)
-		h1, err := modcache.Unpack(ctx, file, goroot, module.Version{Path: modPath, Version: version})
+		h1, err := modstore.Unpack(ctx, file, goroot, module.Version{Path: modPath, Version: version})
 		if err != nil {
 			return fmt.Errorf("go %s: %w", s.manifest.Go.Version, err)
 		}

@@ -13,7 +13,7 @@ import (
 
 	"example.com/gox/internal/confine"
 	"example.com/gox/internal/gocmd"
-	"example.com/gox/internal/modcache"
+	"example.com/gox/internal/modstore"
 )
 
 // usesFile is where each use of the door is noted, a line of JSON each.
@@ -55,7 +55,7 @@ func (s *Sandbox) run(ctx context.Context, n network, c gocmd.Cmd) (code int, er
 	if n.helper == "" {
 		return gocmd.Run(ctx, c)
 	}
-	p.ReadOnly = []string{modcache.Store{Root: s.cache}.Verified(), s.toolchain.GOROOT}
+	p.ReadOnly = []string{modstore.Store{Root: s.cache}.Verified(), s.toolchain.GOROOT}
 	if p.Net == confine.Sources {
 		if p.Allow, err = confine.SourcesOf(func(name string) string { return lookup(c.Env, name) }); err != nil {
 			return 0, err

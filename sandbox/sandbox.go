@@ -43,7 +43,7 @@ import (
 	"strings"
 
 	"example.com/gox/internal/gocmd"
-	"example.com/gox/internal/modcache"
+	"example.com/gox/internal/modstore"
 	"example.com/gox/internal/owned"
 )
 
@@ -148,7 +148,7 @@ func New(ctx context.Context, c Config) (*Sandbox, error) {
 		old := s.ModCache()
 		err := s.settle(&c, final)
 		if err == nil {
-			err = modcache.Store{Root: s.cache}.Moved(ctx, old, s.ModCache())
+			err = modstore.Store{Root: s.cache}.Moved(ctx, old, s.ModCache())
 		}
 		if err != nil {
 			if !errors.Is(err, fs.ErrExist) {

@@ -21,7 +21,7 @@ import (
 	"golang.org/x/mod/sumdb/dirhash"
 	modzip "golang.org/x/mod/zip"
 
-	"example.com/gox/internal/modcache"
+	"example.com/gox/internal/modstore"
 	"example.com/gox/profiles"
 )
 
@@ -235,7 +235,7 @@ func importText(ctx context.Context, c Config, r io.Reader) (*Sandbox, error) {
 	}
 	for m, files := range modules {
 		h1, err := stock(tmp, m, files, mods[m])
-		if err == nil && !slices.Contains(sums, modcache.Sum{Path: m.Path, Version: m.Version, H1: h1}) {
+		if err == nil && !slices.Contains(sums, modstore.Sum{Path: m.Path, Version: m.Version, H1: h1}) {
 			err = fmt.Errorf("what stands here of it hashes to %s, which no go.sum says", h1)
 		}
 		if err != nil {
@@ -247,13 +247,13 @@ func importText(ctx context.Context, c Config, r io.Reader) (*Sandbox, error) {
 }
 
 // sumsIn returns what the go.sum and go.work.sum files among files say.
-func sumsIn(files map[string]string) ([]modcache.Sum, error) {
-	var all []modcache.Sum
+func sumsIn(files map[string]string) ([]modstore.Sum, error) {
+	var all []modstore.Sum
 	for name, content := range files {
 		if base := path.Base(name); base != "go.sum" && base != "go.work.sum" {
 			continue
 		}
-		sums, err := modcache.ParseSums(name, []byte(content))
+		sums, err := modstore.ParseSums(name, []byte(content))
 		if err != nil {
 			return nil, err
 		}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"example.com/gox/internal/modcache"
+	"example.com/gox/internal/modstore"
 )
 
 // A Warmth says how the module cache of a new sandbox was filled.
@@ -34,18 +34,18 @@ func (s *Sandbox) warm(ctx context.Context, from []string, since []downloaded) (
 	}
 	for _, m := range s.manifest.Modules {
 		if m.Sum != "" {
-			list = append(list, modcache.Sum{Path: m.Path, Version: m.Version, H1: m.Sum})
+			list = append(list, modstore.Sum{Path: m.Path, Version: m.Version, H1: m.Sum})
 		}
 	}
 	for _, d := range since {
 		if d.Sum != "" {
-			list = append(list, modcache.Sum{Path: d.Path, Version: d.Version, H1: d.Sum})
+			list = append(list, modstore.Sum{Path: d.Path, Version: d.Version, H1: d.Sum})
 		}
 	}
 	if len(list) == 0 {
 		return nil, nil
 	}
-	report, err := modcache.Store{Root: s.cache}.Warm(ctx, modcache.Warming{
+	report, err := modstore.Store{Root: s.cache}.Warm(ctx, modstore.Warming{
 		Dir: s.ModCache(), Sums: list, From: from, GoVersion: s.toolchain.Version,
 	})
 	if err != nil {
@@ -66,7 +66,7 @@ func (s *Sandbox) warm(ctx context.Context, from []string, since []downloaded) (
 }
 
 // sums returns what the go.sum and go.work.sum files of the main modules say.
-func (s *Sandbox) sums() ([]modcache.Sum, error) {
+func (s *Sandbox) sums() ([]modstore.Sum, error) {
 	var files []string
 	if s.manifest.Work != "" {
 		files = append(files, s.inside(strings.TrimSuffix(s.manifest.Work, "go.work")+"go.work.sum"))
@@ -74,14 +74,14 @@ func (s *Sandbox) sums() ([]modcache.Sum, error) {
 	for _, m := range s.manifest.Main {
 		files = append(files, s.inside(m.Dir+"/go.sum"))
 	}
-	var all []modcache.Sum
+	var all []modstore.Sum
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			continue // a module without requirements has none
 		}
 		rel, _ := filepath.Rel(s.Tree(), file)
-		list, err := modcache.ParseSums(rel, data)
+		list, err := modstore.ParseSums(rel, data)
 		if err != nil {
 			return nil, err
 		}

@@ -177,7 +177,7 @@ func (p *play) served(c *call) error {
 func (p *play) cached(c *call, m module.Version, kind string) ([]byte, error) {
 	dirs := []string{gomodcache(c)}
 	if p.Gox != "" && p.script.own {
-		entries, err := modcache.Store{Root: c.Getenv("GOX_CACHE")}.List(p.ctx)
+		entries, err := modcache.Store{Root: c.Getenv("GOX_CACHE")}.Entries()
 		if err != nil {
 			return nil, err
 		}

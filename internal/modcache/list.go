@@ -17,7 +17,7 @@ import (
 // Entry is one module cache.
 type Entry struct {
 	Key     string            `json:"key"`
-	Kind    string            `json:"kind"`              // "isolated", "fresh", or "verified" for the store of Warm
+	Kind    string            `json:"kind"`              // "isolated", "fresh", or "verified" for package modstore's store
 	Profile string            `json:"profile,omitempty"` // "" if not known
 	Dir     string            `json:"dir"`               // the GOMODCACHE
 	Size    int64             `json:"size"`              // bytes of content
@@ -29,18 +29,10 @@ type Entry struct {
 	Info    map[string]string `json:"info,omitempty"`
 }
 
-// List returns all caches, isolated ones first, by key, and the store of Warm
-// as one entry. A file with several
-// hard links counts once in the sizes, in the first cache that has it (on
-// Windows, in each). A Root that does not exist yet holds none. With an error,
-// what could be found comes too.
-func (s Store) List(ctx context.Context) ([]Entry, error) {
-	entries, err := s.entries()
-	return entries, errors.Join(err, measure(ctx, entries))
-}
-
-// entries is List without what costs a walk.
-func (s Store) entries() ([]Entry, error) {
+// Entries returns all caches, isolated ones first, by key, without Size, Files
+// and Modules, for which there is Measure. A Root that does not exist yet holds
+// none. With an error, what could be found comes too.
+func (s Store) Entries() ([]Entry, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
@@ -62,11 +54,6 @@ func (s Store) entries() ([]Entry, error) {
 		if valid(d.Name()) && d.IsDir() {
 			add(s.isolated(d.Name()), kindIsolated)
 		}
-	}
-	if e, err := s.verifiedEntry(); err == nil {
-		list = append(list, e)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		errs = append(errs, err)
 	}
 	ids, err := s.freshIDs()
 	errs = append(errs, err)
@@ -97,7 +84,7 @@ func entry(dir, kind string) (Entry, error) {
 	if m.Kind != kind {
 		return e, fmt.Errorf("%s: a %s of gox: %w", dir, m.Kind, fs.ErrNotExist)
 	}
-	if e.LastUse, err = lastUse(dir); err != nil {
+	if e.LastUse, err = LastUse(dir); err != nil {
 		return e, err
 	}
 	e.Created, e.Info, e.Profile = m.Created, m.Info, m.Info["profile"]
@@ -107,8 +94,26 @@ func entry(dir, kind string) (Entry, error) {
 	return e, nil
 }
 
-// lastUse returns the time of the marker, or of dir where it has none.
-func lastUse(dir string) (time.Time, error) {
+// Entry returns the cache that Entries knows as key. errors.Is(err,
+// fs.ErrNotExist) holds if there is none.
+func (s Store) Entry(key string) (Entry, error) {
+	if err := s.check(); err != nil {
+		return Entry{}, err
+	}
+	e, err := Entry{}, error(fs.ErrNotExist)
+	if valid(key) {
+		if e, err = entry(s.isolated(key), kindIsolated); errors.Is(err, fs.ErrNotExist) {
+			e, err = entry(s.fresh(key), kindFresh)
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return Entry{}, fmt.Errorf("module cache %q: %w", key, fs.ErrNotExist)
+	}
+	return e, err
+}
+
+// LastUse returns the time of the marker in dir, or of dir where it has none.
+func LastUse(dir string) (time.Time, error) {
 	fi, err := os.Stat(filepath.Join(dir, owned.MarkerName))
 	if errors.Is(err, fs.ErrNotExist) {
 		fi, err = os.Stat(dir)
@@ -119,8 +124,9 @@ func lastUse(dir string) (time.Time, error) {
 	return fi.ModTime(), nil
 }
 
-// measure fills in Size, Files and Modules.
-func measure(ctx context.Context, entries []Entry) error {
+// Measure fills in Size, Files and Modules. A file with several hard links
+// counts once, in the first of entries that has it (on Windows, in each).
+func Measure(ctx context.Context, entries []Entry) error {
 	var errs []error
 	seen := make(map[fileID]bool)
 	for i := range entries {
@@ -157,27 +163,15 @@ func measure(ctx context.Context, entries []Entry) error {
 	return errors.Join(errs...)
 }
 
-// ignoreMissing forgives what a running go command removes meanwhile.
-func ignoreMissing(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-// Remove removes the cache that List knows as key. errors.Is(err,
+// Remove removes the cache that Entries knows as key. errors.Is(err,
 // fs.ErrNotExist) holds if there is none. A fresh cache in use is refused; an
-// isolated one is removed under whoever uses it. The store of Warm is refused
-// as long as a cache has links into it.
+// isolated one is removed under whoever uses it.
 func (s Store) Remove(key string) error {
 	if err := s.check(); err != nil {
 		return err
 	}
 	if !valid(key) {
 		return fmt.Errorf("module cache %q: %w", key, fs.ErrNotExist)
-	}
-	if key == kindVerified {
-		return s.removeVerified()
 	}
 	err := reclaim(s.isolated(key), owned.Marker{Kind: kindIsolated, Name: key})
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -204,30 +198,24 @@ type PruneOptions struct {
 	DryRun bool
 }
 
-// Prune removes isolated caches that nobody used for a while, modules in the
-// store of Warm of which that holds too and to which no cache has links, fresh
-// caches that outlived their run, and what was left half made or half removed. It returns
-// what it removed, or with DryRun would remove, as List does.
+// Prune removes isolated caches that nobody used for a while, fresh caches that
+// outlived their run, and what was left half made or half removed. It returns
+// what it removed, or with DryRun would remove, measured.
 func (s Store) Prune(ctx context.Context, opts PruneOptions) (removed []Entry, err error) {
 	if opts.Now.IsZero() {
 		opts.Now = time.Now()
 	}
-	entries, err := s.entries()
+	entries, err := s.Entries()
 	errs := []error{err}
 	entries = slices.DeleteFunc(entries, func(e Entry) bool {
-		switch e.Kind {
-		case "fresh":
+		if e.Kind == "fresh" {
 			return e.InUse
-		case kindVerified:
-			return true // below
 		}
 		return opts.UnusedFor <= 0 || opts.Now.Sub(e.LastUse) < opts.UnusedFor
 	})
-	errs = append(errs, measure(ctx, entries))
-	pruned, err := s.pruneVerified(ctx, opts)
-	errs = append(errs, err)
+	errs = append(errs, Measure(ctx, entries))
 	if opts.DryRun || ctx.Err() != nil {
-		return append(entries, pruned...), errors.Join(errs...)
+		return entries, errors.Join(errs...)
 	}
 	for _, e := range entries {
 		if ctx.Err() != nil {
@@ -236,7 +224,7 @@ func (s Store) Prune(ctx context.Context, opts PruneOptions) (removed []Entry, e
 		var err error
 		if e.Kind == "fresh" {
 			err = s.removeFresh(e.Key)
-		} else if used, _ := lastUse(s.isolated(e.Key)); used.After(e.LastUse) {
+		} else if used, _ := LastUse(s.isolated(e.Key)); used.After(e.LastUse) {
 			continue // while we measured
 		} else {
 			err = reclaim(s.isolated(e.Key), owned.Marker{Kind: kindIsolated, Name: e.Key})
@@ -249,7 +237,6 @@ func (s Store) Prune(ctx context.Context, opts PruneOptions) (removed []Entry, e
 			errs = append(errs, err)
 		}
 	}
-	removed = append(removed, pruned...)
 	errs = append(errs, ctx.Err())
 	if ctx.Err() == nil && s.Root != "" {
 		errs = append(errs, owned.Sweep(s.isolated("")), s.sweepFresh())

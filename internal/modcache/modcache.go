@@ -12,7 +12,8 @@
 // or a date, tells whether that run still lives.
 //
 // go owns what is in a module cache. This package decides where caches stand,
-// and lists, verifies and removes them.
+// and lists and removes them. What looks into them is package modstore: a
+// wrapped run has no need of it, and starts sooner without.
 package modcache
 
 import (
@@ -165,6 +166,14 @@ func reclaim(dir string, m owned.Marker) error {
 // is not reserved for what is half made or half removed.
 func valid(key string) bool {
 	return key != "" && key[0] != '.' && filepath.IsLocal(key) && !strings.ContainsAny(key, `/\`)
+}
+
+// ignoreMissing forgives what a running go command removes meanwhile.
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func (s Store) isolated(key string) string { return filepath.Join(s.Root, "mod", key) }

@@ -45,8 +45,8 @@ func fresh(t *testing.T, s Store) *Fresh {
 
 func list(t *testing.T, s Store) []Entry {
 	t.Helper()
-	entries, err := s.List(context.Background())
-	if err != nil {
+	entries, err := s.Entries()
+	if err := errors.Join(err, Measure(t.Context(), entries)); err != nil {
 		t.Fatal(err)
 	}
 	return entries
@@ -179,11 +179,11 @@ func TestNoRoot(t *testing.T) {
 	var s Store
 	ctx := context.Background()
 	for name, f := range map[string]func() error{
-		"Fresh":  func() error { _, err := s.Fresh(nil); return err },
-		"List":   func() error { _, err := s.List(ctx); return err },
-		"Remove": func() error { return s.Remove("k") },
-		"Prune":  func() error { _, err := s.Prune(ctx, PruneOptions{}); return err },
-		"Verify": func() error { _, err := s.Verify(ctx, "k"); return err },
+		"Fresh":   func() error { _, err := s.Fresh(nil); return err },
+		"Entries": func() error { _, err := s.Entries(); return err },
+		"Entry":   func() error { _, err := s.Entry("k"); return err },
+		"Remove":  func() error { return s.Remove("k") },
+		"Prune":   func() error { _, err := s.Prune(ctx, PruneOptions{}); return err },
 	} {
 		if err := f(); err == nil || !strings.Contains(err.Error(), "\n\tset HOME, XDG_CACHE_HOME or GOX_CACHE") {
 			t.Errorf("%s: %v", name, err)
@@ -211,7 +211,7 @@ func TestAdopt(t *testing.T) {
 		keys = append(keys, e.Key+" "+e.Profile)
 	}
 	if got, want := strings.Join(keys, ", "), "listed-1 listed, pruned-1 pruned, used-1 office"; got != want {
-		t.Errorf("List: %s, want %s", got, want)
+		t.Errorf("Entries: %s, want %s", got, want)
 	}
 	if err := s.Remove("listed-1"); err != nil {
 		t.Error(err)
@@ -325,10 +325,10 @@ func TestSweepFresh(t *testing.T) {
 	}
 }
 
-func TestList(t *testing.T) {
+func TestEntries(t *testing.T) {
 	s := Store{Root: t.TempDir()}
 	if got := list(t, s); len(got) != 0 {
-		t.Errorf("List of nothing: %+v", got)
+		t.Errorf("Entries of nothing: %+v", got)
 	}
 	a, b := use(t, s, "b-1"), use(t, s, "a-1")
 	f := fresh(t, s)
@@ -375,18 +375,18 @@ func TestList(t *testing.T) {
 		{"fresh", "ci", f.GOMODCACHE(), 8 + again, 3, 1, true},
 	}
 	if !reflect.DeepEqual(got, want) {
-		t.Errorf("List:\n%+v\nwant:\n%+v", got, want)
+		t.Errorf("Entries:\n%+v\nwant:\n%+v", got, want)
 	}
 
 	write(t, filepath.Join(s.isolated("damaged"), owned.MarkerName), "")
-	entries, err := s.List(context.Background())
+	entries, err := s.Entries()
 	if len(entries) != 3 || err == nil || !strings.Contains(err.Error(), "gox.json: not a gox marker file") {
-		t.Errorf("List with a damaged marker: %d entries, %v", len(entries), err)
+		t.Errorf("Entries with a damaged marker: %d entries, %v", len(entries), err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := s.List(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("List, cancelled: %v", err)
+	if err := Measure(ctx, entries); !errors.Is(err, context.Canceled) {
+		t.Errorf("Measure, cancelled: %v", err)
 	}
 }
 

@@ -85,18 +85,6 @@ func play(role, root string, args []string) error {
 		fmt.Println(args[0])
 		wait()
 		return nil
-	case "warm": // the cache to fill, the cache to take from, and a go.sum
-		wait()
-		data, err := os.ReadFile(args[2])
-		if err != nil {
-			return err
-		}
-		sums, err := ParseSums(args[2], data)
-		if err != nil {
-			return err
-		}
-		_, err = s.Warm(context.Background(), Warming{Dir: args[0], Sums: sums, From: args[1:2]})
-		return err
 	case "readonly": // everything about a cache with read-only directories
 		key := "k-1"
 		for _, kind := range []string{"isolated", "fresh"} {
@@ -433,81 +421,5 @@ func TestWriteFails(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// Whenever Warm is killed, nothing half made counts, and the next call makes
-// all of it whole.
-func TestWarmKilled(t *testing.T) {
-	if testing.Short() {
-		t.Skip("many processes")
-	}
-	root, from, work := filepath.Join(t.TempDir(), "gox"), t.TempDir(), t.TempDir()
-	s := Store{Root: root}
-	var goSum strings.Builder
-	files := map[string]string{}
-	for i := range 40 {
-		files[fmt.Sprintf("d%d/f.go", i)] = "package d\n" + strings.Repeat("// text\n", 1000)
-	}
-	const modules = 8
-	var sums []Sum
-	for i := range modules {
-		for _, sum := range stock(t, from, fmt.Sprintf("a.example/m%d", i), "v1.0.0", files) {
-			path, v, _ := strings.Cut(sum.String(), "@")
-			fmt.Fprintln(&goSum, path, v, sum.H1)
-			sums = append(sums, sum)
-		}
-	}
-	file := filepath.Join(work, "go.sum")
-	write(t, file, goSum.String())
-	cut := 0 // killed before all was there
-	const kills = 24
-	for i := range kills {
-		dir := filepath.Join(work, fmt.Sprint("mod", i))
-		cmd := process(t, "warm", root, dir, from, file)
-		stdin, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		stdin.Close() // go
-		time.Sleep(time.Duration(rand.IntN(50)) * time.Millisecond)
-		cmd.Process.Kill()
-		cmd.Wait()
-		have := 0
-		for _, sum := range sums {
-			if s.Has(sum) {
-				have++
-			}
-		}
-		if have < len(sums) {
-			cut++
-		} else if faults, err := s.Verify(t.Context(), "verified"); err != nil || len(faults) > 0 {
-			t.Fatalf("after kill %d: %v, %v", i, faults, err)
-		} else if _, err := s.Prune(t.Context(), PruneOptions{}); err != nil {
-			t.Fatal(err)
-		} else if err := os.RemoveAll(dir); err != nil {
-			t.Fatal(err)
-		}
-		if i%2 == 1 { // from the beginning
-			if got := warm(t, s, Warming{Dir: dir, Sums: sums, From: []string{from}}); got.Modules != modules || got.GoMods != modules {
-				t.Fatalf("not completed: %+v", got)
-			}
-			checkStore(t, s)
-			for j := range i + 1 {
-				if err := os.RemoveAll(filepath.Join(work, fmt.Sprint("mod", j))); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if err := s.Remove("verified"); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	t.Logf("%d of %d kills came before all was there", cut, kills)
-	if cut == 0 {
-		t.Error("no kill came in time to prove anything")
 	}
 }

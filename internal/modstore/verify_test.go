@@ -1,4 +1,4 @@
-package modcache
+package modstore
 
 import (
 	"context"
@@ -14,6 +14,26 @@ import (
 	"golang.org/x/mod/sumdb/dirhash"
 	modzip "golang.org/x/mod/zip"
 )
+
+func write(t testing.TB, file, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(content), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// use returns the isolated cache key.
+func use(t *testing.T, s Store, key string) string {
+	t.Helper()
+	dir, err := s.caches().Use(key, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
 
 // fill puts the module into gomodcache as go does, and returns its directory
 // and its place in the download cache.
@@ -202,14 +222,19 @@ func TestVerifyWhich(t *testing.T) {
 	if faults, err := s.Verify(ctx, "k-1"); len(faults) != 0 || err != nil {
 		t.Errorf("Verify of an empty cache: %v, %v", faults, err)
 	}
-	f := fresh(t, s)
+	f, err := s.caches().Fresh(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	id := filepath.Base(filepath.Dir(f.GOMODCACHE()))
 	write(t, filepath.Join(f.GOMODCACHE(), "m.example@v1.0.0", "go.mod"), "")
-	if faults, err := s.Verify(ctx, filepath.Base(f.dir)); len(faults) != 1 || err != nil {
+	if faults, err := s.Verify(ctx, id); len(faults) != 1 || err != nil {
 		t.Errorf("Verify of a fresh cache: %v, %v", faults, err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, err := s.Verify(ctx, filepath.Base(f.dir)); !errors.Is(err, context.Canceled) {
+	if _, err := s.Verify(ctx, id); !errors.Is(err, context.Canceled) {
 		t.Errorf("Verify, cancelled: %v", err)
 	}
 }
@@ -242,9 +267,8 @@ func TestVerifyRealCache(t *testing.T) {
 			t.Errorf("faults: %q, want %q", got, want)
 		}
 	}
-	e := list(t, s)
-	if len(e) != 1 || e[0].Modules != 3 || e[0].Size < 1<<20 {
-		t.Errorf("List = %+v", e)
+	if e, err := s.List(t.Context()); err != nil || len(e) != 1 || e[0].Modules != 3 || e[0].Size < 1<<20 {
+		t.Errorf("List: %+v, %v", e, err)
 	}
 	verify()
 	alter(t, filepath.Join(gomodcache, "github.com", "!burnt!sushi", "toml@v1.4.0", "decode.go"))
@@ -256,7 +280,7 @@ func TestVerifyRealCache(t *testing.T) {
 	if err := s.Remove("k-1"); err != nil {
 		t.Error(err)
 	}
-	if got := names(t, s.isolated("")); got != "" {
-		t.Errorf("left: %s", got)
+	if left, err := os.ReadDir(filepath.Join(s.Root, "mod")); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
 	}
 }

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package modcache
+package modstore
 
 import "os"
 

@@ -1,4 +1,4 @@
-package modcache
+package modstore
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/sumdb/dirhash"
 
+	"example.com/gox/internal/modcache"
 	"example.com/gox/internal/owned"
 )
 
@@ -174,9 +175,9 @@ func (s Store) verifiedNames() (modules, goMods []string, err error) {
 	return modules, goMods, err
 }
 
-// verifiedEntry is the store as an Entry, without its size.
-func (s Store) verifiedEntry() (Entry, error) {
-	e := Entry{Key: kindVerified, Kind: kindVerified, Dir: s.verified("")}
+// entry is the store as one entry, without its size.
+func (s Store) entry() (modcache.Entry, error) {
+	e := modcache.Entry{Key: kindVerified, Kind: kindVerified, Dir: s.verified("")}
 	m, err := owned.Read(s.verified(goModDir))
 	if err != nil {
 		return e, err
@@ -186,16 +187,16 @@ func (s Store) verifiedEntry() (Entry, error) {
 	e.Modules = len(modules)
 	e.LastUse = m.Created
 	for _, name := range modules {
-		if used, err := lastUse(s.verified(name)); err == nil && used.After(e.LastUse) {
+		if used, err := modcache.LastUse(s.verified(name)); err == nil && used.After(e.LastUse) {
 			e.LastUse = used
 		}
 	}
 	return e, err
 }
 
-// pruneVerified removes from the store what was not used for a while and no
-// cache has links to, and returns it as one entry, or none.
-func (s Store) pruneVerified(ctx context.Context, opts PruneOptions) ([]Entry, error) {
+// prune removes from the store what was not used for a while and no cache has
+// links to, and returns it as one entry, or none.
+func (s Store) prune(ctx context.Context, opts modcache.PruneOptions) ([]modcache.Entry, error) {
 	if _, err := os.Lstat(s.verified("")); err != nil {
 		return nil, ignoreMissing(err)
 	}
@@ -226,9 +227,9 @@ func (s Store) pruneVerified(ctx context.Context, opts PruneOptions) ([]Entry, e
 	if err != nil {
 		return nil, ignoreMissing(err)
 	}
-	gone := Entry{Key: kindVerified, Kind: kindVerified, Dir: s.verified("")}
+	gone := modcache.Entry{Key: kindVerified, Kind: kindVerified, Dir: s.verified("")}
 	old := func(name string) bool {
-		used, err := lastUse(s.verified(name))
+		used, err := modcache.LastUse(s.verified(name))
 		if err != nil || linked[name] || opts.Now.Sub(used) < opts.UnusedFor {
 			return false
 		}
@@ -244,8 +245,8 @@ func (s Store) pruneVerified(ctx context.Context, opts PruneOptions) ([]Entry, e
 		if !old(name) {
 			continue
 		}
-		e := []Entry{{Dir: s.verified(name)}}
-		if err := measure(ctx, e); err != nil {
+		e := []modcache.Entry{{Dir: s.verified(name)}}
+		if err := modcache.Measure(ctx, e); err != nil {
 			return nil, err
 		}
 		if !opts.DryRun {
@@ -270,12 +271,12 @@ func (s Store) pruneVerified(ctx context.Context, opts PruneOptions) ([]Entry, e
 	if gone.Files == 0 {
 		return nil, nil
 	}
-	return []Entry{gone}, nil
+	return []modcache.Entry{gone}, nil
 }
 
-// removeVerified removes the store.
-func (s Store) removeVerified() error {
-	if _, err := s.verifiedEntry(); err != nil {
+// remove removes the store.
+func (s Store) remove() error {
+	if _, err := s.entry(); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("module cache %q: %w", kindVerified, fs.ErrNotExist)
 		}
@@ -310,8 +311,8 @@ func (s Store) removeVerified() error {
 	return errors.Join(append(errs, owned.Sweep(s.verified("")))...)
 }
 
-// verifyVerified hashes all that is in the store.
-func (s Store) verifyVerified(ctx context.Context) ([]Fault, error) {
+// verify hashes all that is in the store.
+func (s Store) verify(ctx context.Context) ([]Fault, error) {
 	modules, goMods, err := s.verifiedNames()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("module cache %q: %w", kindVerified, fs.ErrNotExist)

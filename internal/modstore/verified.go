@@ -1,4 +1,4 @@
-package modcache
+package modstore
 
 import (
 	"archive/zip"
@@ -21,6 +21,7 @@ import (
 	"golang.org/x/mod/sumdb/dirhash"
 	modzip "golang.org/x/mod/zip"
 
+	"example.com/gox/internal/modcache"
 	"example.com/gox/internal/owned"
 )
 
@@ -30,16 +31,23 @@ import (
 type stage struct {
 	store Store
 	once  sync.Once
-	fresh *Fresh
+	fresh *modcache.Fresh
 	err   error
 }
 
 func (st *stage) dir() (string, error) {
-	st.once.Do(func() { st.fresh, st.err = st.store.Fresh(map[string]string{"for": kindVerified}) })
+	st.once.Do(func() {
+		if st.fresh, st.err = st.store.caches().Fresh(map[string]string{"for": kindVerified}); st.err != nil {
+			return
+		}
+		if err := os.Mkdir(st.fresh.GOMODCACHE(), 0o777); err != nil {
+			st.err = owned.Mend(st.fresh.GOMODCACHE(), err)
+		}
+	})
 	if st.err != nil {
 		return "", st.err
 	}
-	return st.fresh.dir, nil
+	return st.fresh.GOMODCACHE(), nil
 }
 
 func (st *stage) close() {

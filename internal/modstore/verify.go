@@ -1,4 +1,4 @@
-package modcache
+package modstore
 
 import (
 	"bytes"
@@ -26,7 +26,7 @@ const (
 	ZiphashMalformed = "ziphash malformed"
 	DirAltered       = "directory altered"
 	ZipAltered       = "zip altered"
-	GoModAltered     = "go.mod altered" // only in the store of Warm
+	GoModAltered     = "go.mod altered" // only in the store
 )
 
 // Fault is one difference between what go downloaded and what is in the cache.
@@ -51,38 +51,12 @@ type download struct {
 	base string // cache/download/<module>/@v/<version>, to which suffixes come
 }
 
-// Verify compares every module version in the cache key, both its zip and its
-// extracted directory, with the hash that go noted when it downloaded it. An
-// extracted directory may be a symbolic link. It returns what differs, by
-// module and version. errors.Is(err, fs.ErrNotExist) holds if there is no such
-// cache; the faults are complete only if err is nil.
-//
-// Whether the hash is the right one is go.sum's business. What go itself would
-// extract again, after an interruption, is no fault.
-func (s Store) Verify(ctx context.Context, key string) ([]Fault, error) {
-	if err := s.check(); err != nil {
-		return nil, err
-	}
-	if key == kindVerified {
-		return s.verifyVerified(ctx)
-	}
-	e, err := Entry{}, error(fs.ErrNotExist)
-	if valid(key) {
-		if e, err = entry(s.isolated(key), kindIsolated); errors.Is(err, fs.ErrNotExist) {
-			e, err = entry(s.fresh(key), kindFresh)
-		}
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("module cache %q: %w", key, fs.ErrNotExist)
-	}
+// verifyCache verifies all that go downloaded into a GOMODCACHE.
+func verifyCache(ctx context.Context, gomodcache string) ([]Fault, error) {
+	downloads, err := downloads(ctx, gomodcache)
 	if err != nil {
 		return nil, err
 	}
-	downloads, err := downloads(ctx, e.Dir)
-	if err != nil {
-		return nil, err
-	}
-
 	return faultsOf(ctx, slices.Collect(maps.Values(downloads)), download.verify)
 }
 
