@@ -84,3 +84,14 @@ func (g *gox) removeEach(c *cli.Context, names []string, remove func(name string
 	}
 	return errors.Join(failed...)
 }
+
+func indent(text string) string {
+	return "\t" + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n\t")
+}
+
+func several(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

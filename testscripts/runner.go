@@ -127,7 +127,7 @@ func (r *Runner) run(ctx context.Context, s *Script, res *Result) error {
 	if root, err = filepath.EvalSymlinks(root); err != nil {
 		return err
 	}
-	if err := CheckDir(root); err != nil {
+	if err := checkDir(root); err != nil {
 		os.Remove(root)
 		return err
 	}
@@ -181,21 +181,6 @@ func (r *Runner) run(ctx context.Context, s *Script, res *Result) error {
 		return fmt.Errorf("%s: %w: not done after %v: %w", s.File, ErrDeviates, timeout, ctx.Err())
 	}
 	return fmt.Errorf("%s: %w", s.File, ErrDeviates)
-}
-
-// CheckDir returns an error where dir is no place for work directories: go,
-// which looks upward, would find a main module or a workspace there that is not
-// the script's. Run checks it too.
-func CheckDir(dir string) error {
-	for parent := filepath.Dir(dir); parent != dir; parent = filepath.Dir(dir) {
-		for _, name := range []string{"go.work", "go.mod"} {
-			if file := filepath.Join(parent, name); isFile(file) {
-				return fmt.Errorf("%s: go would find it from the work directories, which are below\n\tset TMPDIR to a directory that has none above it", file)
-			}
-		}
-		dir = parent
-	}
-	return nil
 }
 
 func isFile(name string) bool {
