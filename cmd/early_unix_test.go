@@ -7,8 +7,32 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
+
+	"example.com/gox/internal/inside"
 )
+
+// The helper of sandboxes, which every command inside waits for, comes before
+// nearly everything. It is no task to be gox started under its own name.
+func TestHelperIsFirst(t *testing.T) {
+	trace := func(name string) string {
+		cmd := exec.Command(filepath.Join(bin, "gox"))
+		cmd.Args = []string{name, "--help"}
+		cmd.Env = append(os.Environ(), "GODEBUG=inittrace=1")
+		out, _ := cmd.CombinedOutput()
+		return string(out)
+	}
+	for _, late := range []string{"unicode", "encoding/json", "regexp", "net/http"} {
+		line := "init " + late + " @"
+		if helper := trace(inside.Name); strings.Contains(helper, line) || !strings.Contains(helper, "init os @") {
+			t.Errorf("%s is initialised before the helper is one:\n%s", late, helper)
+		}
+		if !strings.Contains(trace("gox"), line) {
+			t.Errorf("control: %s is not initialised at all", late)
+		}
+	}
+}
 
 // A wrapped run happens before what only the verbs need is initialised, which
 // is a matter of import paths (see package early). A verb is the control.

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/sumdb/dirhash"
 
+	"example.com/gox/internal/gocmd"
 	"example.com/gox/internal/modcache"
 	"example.com/gox/internal/owned"
 	"example.com/gox/internal/redact"
@@ -359,9 +360,7 @@ func (s *Sandbox) quietly(ctx context.Context, dir string, env []string, args ..
 // output runs go with args in dir and returns its standard output.
 func (s *Sandbox) output(ctx context.Context, dir string, env []string, args ...string) ([]byte, error) {
 	var out, errs bytes.Buffer
-	cmd := inShell(s.toolchain.Path, args)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, &out, &errs
-	code, err := s.run(ctx, s.net.fetching(), cmd)
+	code, err := s.run(ctx, s.net.fetching(), gocmd.Cmd{Path: s.toolchain.Path, Args: args, Dir: dir, Env: env, Stdout: &out, Stderr: &errs})
 	if err == nil {
 		err = ctx.Err()
 	}

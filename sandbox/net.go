@@ -49,11 +49,12 @@ func (n network) fetching() network {
 }
 
 // run runs a command in the network that n is, where it can write neither into
-// the store of verified modules nor into the toolchain.
+// the store of verified modules nor into the toolchain, and with a fixed umask.
 func (s *Sandbox) run(ctx context.Context, n network, c gocmd.Cmd) (code int, err error) {
-	p := confine.Policy{Net: cmp.Or(n.net, confine.Host), Helper: n.helper}
+	p := confine.Policy{Net: cmp.Or(n.net, confine.Host), Helper: n.helper, Umask: 0o022}
 	if n.helper == "" {
-		return gocmd.Run(ctx, c)
+		p.Net = confine.Host
+		return confine.Run(ctx, p, c)
 	}
 	p.ReadOnly = []string{modstore.Store{Root: s.cache}.Verified(), s.toolchain.GOROOT}
 	if p.Net == confine.Sources {

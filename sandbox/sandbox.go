@@ -292,15 +292,9 @@ func (s *Sandbox) command(c Command) (gocmd.Cmd, error) {
 	if err != nil {
 		return gocmd.Cmd{}, err
 	}
-	cmd := inShell(program, c.Args[1:])
-	cmd.Env, cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = env, at, c.Stdin, c.Stdout, c.Stderr
-	return cmd, nil
-}
-
-// inShell returns a command that becomes the program, with a fixed umask. Only
-// a process itself can set its own, and this one's is not ours to set.
-func inShell(program string, args []string) gocmd.Cmd {
-	return gocmd.Cmd{Path: "/bin/sh", Args: append([]string{"-c", `umask 022 && exec "$0" "$@"`, program}, args...)}
+	return gocmd.Cmd{
+		Path: program, Args: c.Args[1:], Env: env, Dir: at, Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
+	}, nil
 }
 
 // lookup finds a program as a shell inside would.

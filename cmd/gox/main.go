@@ -9,6 +9,7 @@ import (
 
 	"example.com/gox/cmd"
 	_ "example.com/gox/cmd/gox/early"
+	_ "example.com/gox/cmd/gox/helper"
 )
 
 func main() { os.Exit(cmd.Main(cmd.System())) }

@@ -17,7 +17,10 @@ package confine
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
+
+	"example.com/gox/internal/gocmd"
 )
 
 // Net is how much of the network a command can reach.
@@ -55,6 +58,9 @@ type Policy struct {
 	// write whoever owns them. Under Host this is done where the system can.
 	ReadOnly []string
 
+	// Umask, if not 0, is the command's, instead of that of this process.
+	Umask fs.FileMode
+
 	// Helper is the path of a program that calls inside.Main when it is started
 	// as inside.Name. gox is one.
 	Helper string
@@ -62,6 +68,17 @@ type Policy struct {
 	// Record is told of each use of the door, from several goroutines. Nil is
 	// nobody.
 	Record func(Use)
+}
+
+// masked returns c, which no helper will start, with the umask of p. Only a
+// process itself can set its own, and this one's is not ours to set: a shell does.
+func (p Policy) masked(c gocmd.Cmd) gocmd.Cmd {
+	if p.Umask == 0 {
+		return c
+	}
+	c.Args = append([]string{"-c", fmt.Sprintf(`umask %03o && exec "$0" "$@"`, p.Umask), c.Path}, c.Args...)
+	c.Path, c.Name = "/bin/sh", ""
+	return c
 }
 
 // Use is one use of the door.

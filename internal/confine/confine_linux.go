@@ -1,8 +1,8 @@
 package confine
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,17 +29,20 @@ func Run(ctx context.Context, p Policy, c gocmd.Cmd) (code int, err error) {
 		return 0, fmt.Errorf("network %q: not one of none, sources, host", p.Net)
 	}
 	if p.Net == Host && len(p.ReadOnly) == 0 {
-		return gocmd.Run(ctx, c)
+		return gocmd.Run(ctx, p.masked(c))
 	}
 	code, err = p.run(ctx, c)
 	if p.Net == Host && errors.Is(err, errors.ErrUnsupported) {
-		return gocmd.Run(ctx, c)
+		return gocmd.Run(ctx, p.masked(c))
 	}
 	return code, err
 }
 
 func (p Policy) run(ctx context.Context, c gocmd.Cmd) (code int, err error) {
-	t := inside.Task{Net: p.Net != Host, Door: p.Net == Sources, ReadOnly: p.ReadOnly, Path: c.Path}
+	t := inside.Task{
+		Net: p.Net != Host, Door: p.Net == Sources, Umask: int(p.Umask), ReadOnly: p.ReadOnly,
+		Path: c.Path, Args: append([]string{cmp.Or(c.Name, filepath.Base(c.Path))}, c.Args...),
+	}
 	var forwards []string // for each of t.Listen, where it leads
 	if p.Net == Sources {
 		for _, entry := range loopbacks(p.Allow) {
@@ -54,10 +57,6 @@ func (p Policy) run(ctx context.Context, c gocmd.Cmd) (code int, err error) {
 		}
 		c.Env = append(c.Env, "NO_PROXY=", "no_proxy=", "ALL_PROXY=", "all_proxy=")
 	}
-	told, err := json.Marshal(t)
-	if err != nil {
-		return 0, err
-	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return 0, fmt.Errorf("socketpair: %w", err)
@@ -70,12 +69,7 @@ func (p Policy) run(ctx context.Context, c gocmd.Cmd) (code int, err error) {
 	}
 	defer ours.Close()
 
-	name := filepath.Base(c.Path)
-	if c.Name != "" {
-		name = c.Name
-	}
-	c.Args = append([]string{string(told), name}, c.Args...)
-	c.Path, c.Name = p.Helper, inside.Name
+	c.Path, c.Name, c.Args = p.Helper, inside.Name, t.Words()
 	c.Files = append([]*os.File{theirs}, c.Files...)
 	c.Sys = namespaces(p.Net)
 
@@ -89,7 +83,7 @@ func (p Policy) run(ctx context.Context, c gocmd.Cmd) (code int, err error) {
 			if err != nil {
 				return
 			}
-			if r.Failure != "" || r.Start != "" {
+			if r.Failure != "" || r.Start != 0 {
 				last = r
 			}
 			d.serve(files, r.Listens, t.Listen, forwards)
@@ -102,8 +96,8 @@ func (p Policy) run(ctx context.Context, c gocmd.Cmd) (code int, err error) {
 	switch se := (*gocmd.StartError)(nil); {
 	case last.Failure != "":
 		return 0, unsupported(p.Net, errors.New(last.Failure))
-	case last.Start != "":
-		return 0, &gocmd.StartError{Path: t.Path, Err: &fs.PathError{Op: "exec", Path: t.Path, Err: last.Errno}}
+	case last.Start != 0:
+		return 0, &gocmd.StartError{Path: t.Path, Err: &fs.PathError{Op: "exec", Path: t.Path, Err: last.Start}}
 	case errors.As(err, &se) && !errors.Is(err, fs.ErrNotExist):
 		// What starts any other program has failed: the namespaces.
 		return 0, unsupported(p.Net, noNamespace(se.Err))
@@ -151,11 +145,10 @@ func unixConn(fd int) (*net.UnixConn, error) {
 
 // receive returns the next report. Its files are for the caller to close.
 func receive(c *net.UnixConn) (inside.Report, []*os.File, error) {
-	var r inside.Report
-	data, oob := make([]byte, 64<<10), make([]byte, 4<<10)
+	data, oob := make([]byte, 16<<10), make([]byte, 4<<10)
 	n, oobn, _, _, err := c.ReadMsgUnix(data, oob)
 	if err != nil || n == 0 {
-		return r, nil, errors.Join(err, errors.New("end"))
+		return inside.Report{}, nil, errors.Join(err, errors.New("end"))
 	}
 	var files []*os.File
 	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
@@ -169,7 +162,11 @@ func receive(c *net.UnixConn) (inside.Report, []*os.File, error) {
 			files = append(files, os.NewFile(uintptr(fd), "listener"))
 		}
 	}
-	return r, files, errors.Join(err, json.Unmarshal(data[:n], &r))
+	r, ok := inside.ParseReport(data[:n])
+	if !ok {
+		err = errors.Join(err, errors.New("not a report"))
+	}
+	return r, files, err
 }
 
 // serve serves the listeners in files, which listen at listens: the door, and

@@ -488,23 +488,57 @@ func TestAsNobody(t *testing.T) {
 	}
 }
 
-// BenchmarkRun runs go version under each policy, with gox as the helper.
+// BenchmarkRun runs go version under each policy in turn, with gox as `go install`
+// makes it without cgo as the helper, and tells the medians: the time, that of
+// processors (user and system, of both sides), and the page faults. What a
+// machine does besides shows in the first alone.
+//
+//	go test ./internal/confine -run '^$' -bench . -benchtime 200x
 func BenchmarkRun(b *testing.B) {
 	helper := filepath.Join(b.TempDir(), "gox")
-	if out, err := exec.Command("go", "build", "-o", helper, "example.com/gox/cmd/gox").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", helper, "example.com/gox/cmd/gox")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
 	goCmd, err := exec.LookPath("go")
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, n := range []Net{Host, None, Sources} {
-		b.Run(string(n), func(b *testing.B) {
-			for b.Loop() {
-				if code, err := Run(b.Context(), Policy{Net: n, Helper: helper}, gocmd.Cmd{Path: goCmd, Args: []string{"version"}, Env: os.Environ()}); code != 0 || err != nil {
-					b.Fatal(code, err)
-				}
+	// used returns milliseconds of processors, and page faults, so far.
+	used := func() (ms, faults float64) {
+		for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+			var u syscall.Rusage
+			if err := syscall.Getrusage(who, &u); err != nil {
+				b.Fatal(err)
 			}
-		})
+			ms, faults = ms+float64(u.Utime.Nano()+u.Stime.Nano())/1e6, faults+float64(u.Minflt)
+		}
+		return ms, faults
+	}
+	nets := []Net{Host, None, Sources}
+	samples := map[string][]float64{}
+	for b.Loop() {
+		for _, n := range nets {
+			cpu, faults := used()
+			start := time.Now()
+			if code, err := Run(b.Context(), Policy{Net: n, Helper: helper}, gocmd.Cmd{Path: goCmd, Args: []string{"version"}, Env: os.Environ()}); code != 0 || err != nil {
+				b.Fatal(code, err)
+			}
+			took := time.Since(start)
+			cpuAfter, faultsAfter := used()
+			for unit, v := range map[string]float64{"ms": float64(took) / 1e6, "ms-cpu": cpuAfter - cpu, "faults": faultsAfter - faults} {
+				samples[string(n)+"-"+unit] = append(samples[string(n)+"-"+unit], v)
+			}
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	for name, all := range samples {
+		slices.Sort(all)
+		b.ReportMetric(all[len(all)/2], name)
+	}
+	for _, n := range nets[1:] {
+		all, host := samples[string(n)+"-ms"], samples["host-ms"]
+		b.ReportMetric(all[len(all)/2]-host[len(host)/2], string(n)+"-added-ms")
 	}
 }

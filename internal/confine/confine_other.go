@@ -16,5 +16,5 @@ func Run(ctx context.Context, p Policy, c gocmd.Cmd) (code int, err error) {
 	if p.Net != Host {
 		return 0, unsupported(p.Net, errors.New("only Linux has what it takes, not "+runtime.GOOS))
 	}
-	return gocmd.Run(ctx, c)
+	return gocmd.Run(ctx, p.masked(c))
 }

@@ -1,66 +1,42 @@
 package inside
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io/fs"
-	"net/netip"
 	"runtime"
+	"strconv"
 	"syscall"
-
-	"golang.org/x/sys/unix"
-
-	"example.com/gox/internal/gocmd"
+	"unsafe"
 )
 
-// DoorAddr is where the door is in the command's network. Nothing else wants
-// port 1, and a constant is the same in every run.
-const DoorAddr = "127.0.0.1:1"
-
-// A Task is what the helper is told, as its first argument.
-type Task struct {
-	Net      bool     // a network of its own
-	Door     bool     // and the door into it
-	Listen   []string // further addresses for Run to serve
-	ReadOnly []string
-	Path     string // the command; its arguments follow
-}
-
-// A Report is what the helper tells of itself, with its listeners: the door
-// and then those of Task.Listen. There is another one if the command could not
-// be started.
-type Report struct {
-	Failure string // why the policy cannot be enforced
-	Listens []string
-	Start   string // why the command could not be started
-	Errno   syscall.Errno
-}
+// What package syscall has no names for.
+const (
+	capSetPCap         = 8 // linux/capability.h
+	capVersion3        = 0x20080522
+	prSetNoNewPrivs    = 38 // linux/prctl.h
+	prCapAmbient       = 47
+	prCapAmbientClear  = 4
+	stNoSuid, stNoDev  = 2, 4 // statfs(2)
+	stNoExec           = 8
+	stNoAtime          = 1024
+	stNoDirAtime       = 2048
+	stRelAtime         = 4096
+	channel            = 3   // the descriptor by which Main tells Run
+	failed             = 125 // the exit code of a helper that is no command
+	listenQueue        = 4096
+	capabilitySetWords = 6 // two of each kind
+)
 
 // Main is the helper between Run and the command: it sets up the namespaces
 // that it was started in, gives up all power over them, and becomes the
 // command. args and environ are those of the process. It returns only if
 // something failed, which it has told Run then.
 func Main(args, environ []string) (code int) {
-	const gox = 125
-	const channel = 3
-	var t Task
-	if len(args) < 3 || json.Unmarshal([]byte(args[1]), &t) != nil {
-		return gox
+	t, ok := parseTask(args[1:])
+	if !ok {
+		return failed
 	}
 	// The command must not have it; an exec that fails must.
-	unix.CloseOnExec(channel)
-	say := func(r Report, fds ...int) error {
-		data, err := json.Marshal(r)
-		if err != nil {
-			return err
-		}
-		var rights []byte
-		if len(fds) > 0 {
-			rights = unix.UnixRights(fds...)
-		}
-		return unix.Sendmsg(channel, data, rights, nil, 0)
-	}
+	syscall.CloseOnExec(channel)
 	// Capabilities are a thread's: the one that execs must have dropped them.
 	runtime.LockOSThread()
 	fds, listens, err := t.prepare()
@@ -69,25 +45,43 @@ func Main(args, environ []string) (code int) {
 	}
 	if err != nil {
 		say(Report{Failure: err.Error()})
-		return gox
+		return failed
 	}
 	if len(fds) > 0 {
 		if err := say(Report{Listens: listens}, fds...); err != nil {
-			return gox
+			return failed
 		}
 		for _, fd := range fds {
-			unix.Close(fd)
+			syscall.Close(fd)
 		}
 	}
-	_, err = gocmd.Exec(t.Path, args[2:], environ)
-	se := (*gocmd.StartError)(nil)
-	if !errors.As(err, &se) {
-		return gox
+	if t.Umask != 0 {
+		syscall.Umask(t.Umask)
 	}
-	r := Report{Start: err.Error()}
-	errors.As(err, &r.Errno)
+	err = syscall.Exec(t.Path, t.Args, environ)
+	r := Report{}
+	if !errors.As(err, &r.Start) {
+		r.Start = syscall.EINVAL // a NUL in an argument
+	}
 	say(r)
-	return se.ExitCode()
+	return failed
+}
+
+// say sends r and descriptors to Run.
+func say(r Report, fds ...int) error {
+	var rights []byte
+	if len(fds) > 0 {
+		rights = syscall.UnixRights(fds...)
+	}
+	return syscall.Sendmsg(channel, r.marshal(), rights, nil, 0)
+}
+
+// because returns err, nil for none, with what it is about before it.
+func because(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(what + ": " + err.Error())
 }
 
 // prepare sets up the namespaces, and returns the listeners that Run is to
@@ -95,18 +89,18 @@ func Main(args, environ []string) (code int) {
 func (t Task) prepare() (fds []int, listens []string, err error) {
 	if t.Net {
 		if err := raiseLoopback(); err != nil {
-			return nil, nil, fmt.Errorf("no loopback of its own: %w", err)
+			return nil, nil, because("no loopback of its own", err)
 		}
 	}
 	if len(t.ReadOnly) > 0 {
 		// What is mounted here must not be seen outside.
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-			return nil, nil, fmt.Errorf("no mounts of its own: %w", err)
+		if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+			return nil, nil, because("no mounts of its own", err)
 		}
 	}
 	for _, dir := range t.ReadOnly {
-		if err := mountReadOnly(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, nil, fmt.Errorf("%s: not mounted read-only: %w", dir, err)
+		if err := mountReadOnly(dir); err != nil && err != syscall.ENOENT {
+			return nil, nil, because(strconv.Quote(dir)+" not mounted read-only", err) // a line
 		}
 	}
 	if !t.Door {
@@ -118,7 +112,7 @@ func (t Task) prepare() (fds []int, listens []string, err error) {
 			if at != DoorAddr {
 				continue // without IPv6 there is no ::1
 			}
-			return nil, nil, fmt.Errorf("no listener in it: %w", err)
+			return nil, nil, because("no listener in it", err)
 		}
 		fds, listens = append(fds, fd), append(listens, at)
 	}
@@ -126,38 +120,45 @@ func (t Task) prepare() (fds []int, listens []string, err error) {
 }
 
 func raiseLoopback() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
-	req, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
+	defer syscall.Close(fd)
+	req := struct { // netdevice(7)
+		name  [syscall.IFNAMSIZ]byte
+		flags uint16
+		_     [22]byte
+	}{flags: syscall.IFF_UP | syscall.IFF_RUNNING}
+	copy(req.name[:], "lo")
+	return call(syscall.SYS_IOCTL, uintptr(fd), syscall.SIOCSIFFLAGS, uintptr(unsafe.Pointer(&req)))
+}
+
+func call(number, a, b, c uintptr) error {
+	if _, _, errno := syscall.RawSyscall6(number, a, b, c, 0, 0, 0); errno != 0 {
+		return errno
 	}
-	req.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, req)
+	return nil
 }
 
 // mountReadOnly mounts dir over itself, read-only. Flags that it has already
 // cannot be taken back here, and must be named.
 func mountReadOnly(dir string) error {
-	if err := unix.Mount(dir, dir, "", unix.MS_BIND, ""); err != nil {
+	if err := syscall.Mount(dir, dir, "", syscall.MS_BIND, ""); err != nil {
 		return err
 	}
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
 		return err
 	}
-	const kept = unix.ST_NOSUID | unix.ST_NODEV | unix.ST_NOEXEC | unix.ST_NOATIME | unix.ST_NODIRATIME | unix.ST_RELATIME
-	return unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|mountFlags(uintptr(st.Flags)&kept), "")
+	return syscall.Mount("", dir, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY|mountFlags(uintptr(st.Flags)), "")
 }
 
 // mountFlags translates what statfs says into what mount takes.
 func mountFlags(st uintptr) (flags uintptr) {
 	for _, f := range []struct{ st, ms uintptr }{
-		{unix.ST_NOSUID, unix.MS_NOSUID}, {unix.ST_NODEV, unix.MS_NODEV}, {unix.ST_NOEXEC, unix.MS_NOEXEC},
-		{unix.ST_NOATIME, unix.MS_NOATIME}, {unix.ST_NODIRATIME, unix.MS_NODIRATIME}, {unix.ST_RELATIME, unix.MS_RELATIME},
+		{stNoSuid, syscall.MS_NOSUID}, {stNoDev, syscall.MS_NODEV}, {stNoExec, syscall.MS_NOEXEC},
+		{stNoAtime, syscall.MS_NOATIME}, {stNoDirAtime, syscall.MS_NODIRATIME}, {stRelAtime, syscall.MS_RELATIME},
 	} {
 		if st&f.st != 0 {
 			flags |= f.ms
@@ -166,56 +167,78 @@ func mountFlags(st uintptr) (flags uintptr) {
 	return flags
 }
 
-// listen returns a listening socket at addr, an IP address and a port. It is
-// a bare descriptor, because it is only handed on.
+// listen returns a listening socket at addr, as in Task.Listen. It is a bare
+// descriptor, because it is only handed on.
 func listen(addr string) (fd int, err error) {
-	at, err := netip.ParseAddrPort(addr)
+	sa, family, err := socketAddr(addr)
 	if err != nil {
 		return 0, err
 	}
-	var sa unix.Sockaddr
-	family := unix.AF_INET
-	if ip := at.Addr().Unmap(); ip.Is4() {
-		sa = &unix.SockaddrInet4{Port: int(at.Port()), Addr: ip.As4()}
-	} else {
-		family = unix.AF_INET6
-		sa = &unix.SockaddrInet6{Port: int(at.Port()), Addr: ip.As16()}
-	}
-	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err = syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return 0, err
 	}
-	if err = unix.Bind(fd, sa); err == nil {
-		err = unix.Listen(fd, unix.SOMAXCONN)
+	if err = syscall.Bind(fd, sa); err == nil {
+		err = syscall.Listen(fd, listenQueue)
 	}
 	if err != nil {
-		unix.Close(fd)
+		syscall.Close(fd)
 	}
 	return fd, err
+}
+
+// socketAddr reads an address of Task.Listen. (Package netip would let half of
+// what gox links be initialised before.)
+func socketAddr(addr string) (syscall.Sockaddr, int, error) {
+	bad := errors.New(addr + ": not an address")
+	parts := split(addr, ':')
+	port, err := strconv.ParseUint(parts[len(parts)-1], 10, 16)
+	if err != nil {
+		return nil, 0, bad
+	}
+	if addr == "[::1]:"+parts[len(parts)-1] {
+		return &syscall.SockaddrInet6{Port: int(port), Addr: [16]byte{15: 1}}, syscall.AF_INET6, nil
+	}
+	sa := &syscall.SockaddrInet4{Port: int(port)}
+	dotted := split(parts[0], '.')
+	if len(parts) != 2 || len(dotted) != len(sa.Addr) {
+		return nil, 0, bad
+	}
+	for i, part := range dotted {
+		n, err := strconv.ParseUint(part, 10, 8)
+		if err != nil {
+			return nil, 0, bad
+		}
+		sa.Addr[i] = byte(n)
+	}
+	return sa, syscall.AF_INET, nil
 }
 
 // drop gives up every capability for good, in this thread and what it execs:
 // also where the user is root, who would get them back with an exec.
 func drop() error {
-	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
-		return fmt.Errorf("ambient capabilities: %w", err)
+	if err := call(syscall.SYS_PRCTL, prCapAmbient, prCapAmbientClear, 0); err != nil {
+		return because("ambient capabilities", err)
 	}
 	for c := uintptr(0); ; c++ {
-		err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0)
-		if errors.Is(err, unix.EINVAL) && c > unix.CAP_SETPCAP {
+		err := call(syscall.SYS_PRCTL, syscall.PR_CAPBSET_DROP, c, 0)
+		if err == syscall.EINVAL && c > capSetPCap {
 			break // the kernel knows no more
 		}
 		if err != nil {
-			return fmt.Errorf("capability %d: %w", c, err)
+			return because("capability "+strconv.Itoa(int(c)), err)
 		}
 	}
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var none [2]unix.CapUserData
-	if err := unix.Capset(&header, &none[0]); err != nil {
-		return fmt.Errorf("capset: %w", err)
+	header := struct {
+		version uint32
+		pid     int32
+	}{version: capVersion3}
+	var none [capabilitySetWords]uint32
+	if err := call(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&none)), 0); err != nil {
+		return because("capset", err)
 	}
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("no_new_privs: %w", err)
+	if err := call(syscall.SYS_PRCTL, prSetNoNewPrivs, 1, 0); err != nil {
+		return because("no_new_privs", err)
 	}
 	return nil
 }

@@ -12,14 +12,10 @@ package early
 import (
 	"os"
 
-	"example.com/gox/internal/inside"
 	"example.com/gox/internal/wrap"
 )
 
 func init() {
-	if os.Args[0] == inside.Name {
-		os.Exit(inside.Main(os.Args, os.Environ()))
-	}
 	if _, code, done := wrap.Main(wrap.System()); done {
 		os.Exit(code)
 	}
