@@ -39,6 +39,8 @@ type explanation struct {
 	Gateway   []setting              `json:"gateway,omitempty"` // what go stands behind gox's gateway for
 	Misspelt  []profiles.Misspelling `json:"misspelt,omitempty"`
 	Warnings  profiles.Problems      `json:"warnings,omitempty"`
+
+	unknown []profiles.Misspelling // of those asked for
 }
 
 // A setting is a key of a profile.
@@ -93,6 +95,11 @@ func (g *gox) explain(c *cli.Context) error {
 	e := explanation{
 		Profile: pl.Profile.Name, Chosen: pl.Chosen, Go: pl.Go.Path, GoVersion: pl.Go.Version,
 		Misspelt: profiles.Misspelt(g.Environ), Warnings: pl.Caution,
+	}
+	for _, m := range profiles.Misspelt(names) {
+		if len(pl.Env.History(m.Name)) == 0 { // else it is told of, and whoever sets it may know why
+			e.unknown = append(e.unknown, m)
+		}
 	}
 	if pl.Missing != "" {
 		e.Go = pl.Missing + " (not installed yet)"
@@ -193,6 +200,9 @@ func (g *gox) printExplanation(e *explanation) {
 	fmt.Fprint(g.Stdout, out)
 	for _, w := range e.Warnings {
 		g.Report(w, 0)
+	}
+	for _, m := range e.unknown {
+		fmt.Fprintf(g.Stderr, "gox: nothing sets %s, and go does not read it\n\tdid you mean %s?\n", wrap.ShellQuote(m.Name), m.Meant)
 	}
 	for _, m := range e.Misspelt {
 		fmt.Fprintf(g.Stderr, "gox: %s in the environment is not read by go: did you mean %s?\n", wrap.ShellQuote(m.Name), m.Meant)

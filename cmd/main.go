@@ -75,6 +75,9 @@ func (g *gox) app() *cli.App {
 func (g *gox) settle(c *cli.Command) {
 	c.HideHelpCommand = true
 	c.OnUsageError = g.usageError
+	if len(c.Subcommands) > 0 {
+		c.UsageText = "gox " + c.Name + " COMMAND …"
+	}
 	if c.Action == nil {
 		c.Action = func(ctx *cli.Context) error {
 			known := make([]string, len(c.Subcommands))
@@ -229,7 +232,8 @@ flags:
 environment:
    GOX_PROFILE, GOX_PROFILES   as -p, --profiles
    GOX_GO                      the go command to run, obeyed above all
-   GOX_CACHE                   where module caches and toolchains are kept
+   GOX_CACHE                   where module caches and toolchains are kept, else
+                               gox in the user's cache directory
 
 A wrapped run returns go's exit code. Where gox itself fails before go ran it is
 125, where go cannot be executed 126, where there is none 127. Verbs of gox

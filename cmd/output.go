@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -24,6 +26,23 @@ func (g *gox) printJSON(v any) error {
 	e.SetIndent("", "\t")
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
+}
+
+// checkFile finds now, of a flag that names a file to be written, what would
+// otherwise show when all is done. "" is no file.
+func (g *gox) checkFile(c *cli.Context, flag string) error {
+	name := c.String(flag)
+	if name == "" {
+		return nil
+	}
+	verb, file := strings.TrimPrefix(c.Command.HelpName, "gox "), wrap.Absolute(name, g.Dir)
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		return usagef("%s --%s %s: is a directory\n\tname a file, which need not be there", verb, flag, name)
+	}
+	if _, err := os.Stat(filepath.Dir(file)); err != nil {
+		return usagef("%s --%s %s: %w", verb, flag, name, err)
+	}
+	return nil
 }
 
 // table writes rows in columns, two blanks apart, without blanks at the end.

@@ -1,11 +1,11 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"syscall"
@@ -127,14 +127,5 @@ func (g *gox) checkScriptFlags(c *cli.Context) error {
 	if c.Duration("timeout") < 0 {
 		return usagef("script --timeout %v: less than nothing\n\tgox script --help", c.Duration("timeout"))
 	}
-	for _, flag := range []string{"junit", "markdown", "html"} {
-		name := c.String(flag)
-		if name == "" {
-			continue
-		}
-		if _, err := os.Stat(filepath.Dir(wrap.Absolute(name, g.Dir))); err != nil {
-			return usagef("script --%s %s: %w", flag, name, err)
-		}
-	}
-	return nil
+	return cmp.Or(g.checkFile(c, "junit"), g.checkFile(c, "markdown"), g.checkFile(c, "html"))
 }

@@ -208,10 +208,12 @@ func (v *scriptView) table(report testscripts.Report) {
 		skipped += fmt.Sprintf(", %s of go could not be had", several(n, "version"))
 	}
 	verdict := "all as their scripts say"
-	if deviating > 0 {
+	if len(heads) == 0 {
+		verdict = "nothing was run"
+	} else if deviating > 0 {
 		verdict = fmt.Sprintf("%d not as their scripts say", deviating)
 	}
-	on := fmt.Sprintf("%d versions of go", len(heads))
+	on := several(len(heads), "version") + " of go"
 	if len(heads) == 1 {
 		on = report.Versions[0]
 	}

@@ -84,6 +84,9 @@ func (g *gox) source(c *cli.Context) error {
 	case c.Duration("timeout") <= 0:
 		return usagef("source --timeout %v: it takes some time\n\tgox source --probe --timeout 20s", c.Duration("timeout"))
 	}
+	if err := g.checkFile(c, "html"); err != nil {
+		return err
+	}
 	report, err := g.listSources(ctx, c, g.Run, args)
 	if err != nil {
 		return err
@@ -91,7 +94,7 @@ func (g *gox) source(c *cli.Context) error {
 	if c.IsSet("diff") {
 		return g.diffSources(ctx, c, report, args)
 	}
-	if c.IsSet("html") {
+	if c.String("html") != "" {
 		if err := g.writeSources(wrap.Absolute(c.String("html"), g.Dir), report); err != nil {
 			return err
 		}
@@ -268,8 +271,8 @@ func (g *gox) showSources(c *cli.Context, r *source.Report) error {
 	}
 	if r.Incomplete != "" {
 		mend := ""
-		if strings.Contains(r.Incomplete, "GOPROXY=off") {
-			mend = "\n\tlet go fetch the go.mod files that are missing: gox source --download, or any build"
+		if strings.Contains(r.Incomplete, "GOPROXY=off") && r.GoProxy != "off" {
+			mend = "\n\tgox asks go without a network; let go fetch the go.mod files that are missing: gox source --download, or any build"
 		}
 		what := "modules may be missing"
 		if r.Enough {

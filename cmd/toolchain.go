@@ -108,7 +108,7 @@ func (g *gox) toolchainList(c *cli.Context) error {
 	if c.Bool("available") {
 		versions, err := g.available(c.Context, store)
 		if err != nil {
-			return &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
+			return err
 		}
 		views = merge(views, versions)
 	}
@@ -237,10 +237,7 @@ func (g *gox) toolchainInstall(c *cli.Context) error {
 			return err
 		}
 	}
-	if failed != nil {
-		return &wrap.ExitError{Code: wrap.ExitUsage, Err: errors.Join(failed...)}
-	}
-	return nil
+	return errors.Join(failed...)
 }
 
 func (g *gox) toolchainRemove(c *cli.Context) error {

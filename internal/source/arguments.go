@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -75,7 +76,12 @@ func (r *Report) packages(ctx context.Context, g *quietGo, args []string, take f
 		return nil, err
 	}
 	if fault != "" {
-		return nil, &ArgumentError{Argument: strings.Join(args, " "), Cause: firstLine(fault)}
+		wrong := &ArgumentError{Argument: strings.Join(args, " "), Cause: firstLine(fault)}
+		if strings.Contains(fault, "GOPROXY=off") && r.GoProxy != "off" && !g.q.Download {
+			wrong.Cause = "no module is called so, and packages go finds only with all go.mod files: " + wrong.Cause
+			wrong.Mend = cmp.Or(r.near(args[0]), "let go fetch them: gox source --download "+wrong.Argument)
+		}
+		return nil, wrong
 	}
 	all, err := decode[goPackage](&stdout)
 	if err != nil {
@@ -97,10 +103,26 @@ func (r *Report) packages(ctx context.Context, g *quietGo, args []string, take f
 			if p.Error != nil && !strings.Contains(p.Error.Err, "-mod=readonly") { // which is gox's doing
 				cause = firstLine(redact.Text(g.plain(p.Error.Err)))
 			}
-			return nil, &ArgumentError{p.ImportPath, cause, profiles.Nearest(p.ImportPath, r.paths())}
+			return nil, &ArgumentError{p.ImportPath, cause, r.near(p.ImportPath)}
 		}
 	}
 	return std, nil
+}
+
+// near asks whether another module was meant: the one a typing error away, or
+// the only one whose path goes on from there or ends with it.
+func (r *Report) near(path string) string {
+	meant := profiles.Nearest(path, r.paths())
+	if meant == "" {
+		longer := slices.DeleteFunc(r.paths(), func(p string) bool { return !strings.HasPrefix(p, path) && !strings.HasSuffix(p, "/"+path) })
+		if len(longer) == 1 {
+			meant = longer[0]
+		}
+	}
+	if meant == "" {
+		return ""
+	}
+	return "did you mean " + meant + "?"
 }
 
 // byPrefix takes the modules that may have a package that go does not find

@@ -33,7 +33,7 @@ func (r *Report) list(ctx context.Context, g *quietGo) error {
 	}
 	switch {
 	case r.Fault != "":
-		r.unknown(r.Fault)
+		r.unknown("go refuses to build here")
 	case r.Incomplete != "":
 		r.unknown("go cannot tell without the module graph")
 	}

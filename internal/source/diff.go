@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -59,7 +60,7 @@ func (d Difference) Words() (before, after string) {
 		}
 		text := m.Words()
 		if m.Source == ModCache && d.Before != nil && d.After != nil && d.Before.Source == d.After.Source {
-			text += ", else " + Walk(m.Ask) // what differs is behind it
+			text += ", else " + cmp.Or(Walk(m.Ask), "nobody") // what differs is behind it
 		}
 		return strings.TrimSpace(m.Version + " " + text)
 	}

@@ -186,14 +186,10 @@ func (e *NoModuleError) Error() string {
 }
 
 // An ArgumentError tells of an argument that names nothing.
-type ArgumentError struct{ Argument, Cause, Near string }
+type ArgumentError struct{ Argument, Cause, Mend string }
 
 func (e *ArgumentError) Error() string {
-	mend := "gox source lists what there is"
-	if e.Near != "" {
-		mend = "did you mean " + e.Near + "?"
-	}
-	return fmt.Sprintf("%s: %s\n\t%s", e.Argument, e.Cause, mend)
+	return fmt.Sprintf("%s: %s\n\t%s", e.Argument, e.Cause, cmp.Or(e.Mend, "gox source lists what there is"))
 }
 
 // List answers q. Where go refuses to build anything, Report.Fault says why and

@@ -242,7 +242,7 @@ func (r *Report) usedTwice() {
 func (r *Report) unknown(why string) {
 	for _, path := range append(r.files.mainPaths(), r.files.required()...) {
 		if !slices.ContainsFunc(r.Modules, func(m Module) bool { return m.Path == path }) {
-			r.Modules = append(r.Modules, Module{Path: path, Source: Unknown, Note: firstLine(why), Evidence: r.files.requires(path, "")})
+			r.Modules = append(r.Modules, Module{Path: path, Source: Unknown, Note: why, Evidence: r.files.requires(path, "")})
 		}
 	}
 }

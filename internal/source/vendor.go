@@ -191,7 +191,7 @@ func (r *Report) listVendored(ctx context.Context, g *quietGo, dir string) error
 	}
 	if fault != "" {
 		r.Fault = fault
-		r.unknown(fault)
+		r.unknown("go refuses to build here")
 		return nil
 	}
 	mains, err := decode[listed](&stdout)
