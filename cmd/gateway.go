@@ -61,7 +61,8 @@ func openGateway(ctx context.Context, r *wrap.Run, pl *wrap.Plan, also func(gate
 	if g.GOPROXY() != c.GOPROXY {
 		origin := profiles.Origin{Layer: profiles.Flag, Key: "gox's gateway"}
 		pl.Env.Add(profiles.Setting{Name: "GOPROXY", Value: g.GOPROXY(), Origin: origin})
-		pl.Env.Add(profiles.Setting{Name: wrap.BehindVariable, Value: g.GOPROXY() + "\n" + c.GOPROXY, Origin: origin})
+		// All that go starts sees it, so that it holds no password.
+		pl.Env.Add(profiles.Setting{Name: wrap.BehindVariable, Value: g.GOPROXY() + "\n" + redact.Text(c.GOPROXY), Origin: origin})
 	}
 	return g, nil
 }

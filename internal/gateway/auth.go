@@ -16,6 +16,7 @@ import (
 	"sync"
 
 	"example.com/gox/internal/gocmd"
+	"example.com/gox/internal/redact"
 )
 
 // An authenticator knows the credentials that go would send. Credentials go to
@@ -226,14 +227,22 @@ func lookPath(name, dir string, environ []string) string {
 }
 
 // command runs one that the user wrote. It is given the URL and the answer that
-// asked for credentials, and prints URLs and headers (go help goauth).
+// asked for credentials, and prints URLs and headers (go help goauth). The secrets
+// in the URL, which go shows in the program's command line to all (the claim
+// goauth-argument-password), are masked there, and what it prints of such a URL is
+// taken for the one without the mask.
 func (a *authenticator) command(ctx context.Context, command, target string, failed *http.Response) {
 	words, ok := splitQuoted(command)
 	if !ok || len(words) == 0 {
 		return
 	}
+	unmask := strings.NewReplacer()
 	if target != "" {
-		words = append(words, target)
+		shown := redact.Text(target)
+		words = append(words, shown)
+		if u, err := url.Parse(target); err == nil && u.User != nil {
+			unmask = strings.NewReplacer(shown, target, "//"+redact.Mask+"@", "//"+u.User.String()+"@")
+		}
 	}
 	var input strings.Builder
 	if failed != nil {
@@ -244,7 +253,7 @@ func (a *authenticator) command(ctx context.Context, command, target string, fai
 		input.WriteString("\n")
 	}
 	for prefix, header := range parseCredentials(a.run(ctx, a.dir, input.String(), words...)) {
-		a.store(prefix, header)
+		a.store(unmask.Replace(prefix), header)
 	}
 }
 

@@ -32,6 +32,10 @@ func TestGOAUTHAgainstGo(t *testing.T) {
 		return path
 	}
 	command := write("auth", fmt.Sprintf("#!/bin/sh\n[ $# = 0 ] && exit\ngrep -q 401 && printf 'https://%s\\n\\nAuthorization: Basic Y21kOnB3\\n\\n'\n", host))
+	// It answers for the URL that it is given, or for all of the host as that URL
+	// names it. The one in GOPROXY has a password then, and a wrong one.
+	same := write("same", "#!/bin/sh\n[ $# = 0 ] || printf '%s\\n\\nAuthorization: Basic Y21kOnB3\\n\\n' \"$1\"\n")
+	whole := write("whole", "#!/bin/sh\n[ $# = 0 ] || printf '%s\\n\\nAuthorization: Basic Y21kOnB3\\n\\n' \"${1%%/example.com/*}\"\n")
 	nonsense := write("nonsense", "#!/bin/sh\necho nonsense\n")
 	netrc := write("netrc", "machine "+host+" login netrc password n\nmachine 127.0.0.1 login old password o\n")
 	env := []string{
@@ -41,12 +45,12 @@ func TestGOAUTHAgainstGo(t *testing.T) {
 	gosum := sumOf(t, a.files)
 	for _, version := range []string{"1.18", "1.22", "1.24", "1.27"} {
 		goPath := gotest.Toolchain(t, version)
-		for _, goauth := range []string{"", "off", "netrc", "git " + dir, command, `"` + command + `"`, nonsense, "/nowhere", command + "; netrc", "netrc;git " + dir, ";", "off;netrc", "git relative"} {
+		for _, goauth := range []string{"", "off", "netrc", "git " + dir, command, same, whole, `"` + command + `"`, nonsense, "/nowhere", command + "; netrc", "netrc;git " + dir, ";", "off;netrc", "git relative"} {
 			for _, right := range []string{"netrc:n", "old:o", "g:gpw", "cmd:pw"} {
 				if version < "1.24" && goauth != "" && goauth != "off" {
 					continue // it is not read
 				}
-				if (goauth == nonsense || goauth == "/nowhere" || strings.HasPrefix(goauth, `"`)) && right != "cmd:pw" {
+				if (goauth == same || goauth == whole || goauth == nonsense || goauth == "/nowhere" || strings.HasPrefix(goauth, `"`)) && right != "cmd:pw" {
 					continue
 				}
 				if (goauth == ";" || strings.HasPrefix(goauth, "off") || goauth == "git relative") && right != "netrc:n" {
@@ -64,8 +68,12 @@ func TestGOAUTHAgainstGo(t *testing.T) {
 					// git's answer is tried with a HEAD beside the requests, which go does not wait for.
 					return run, slices.DeleteFunc(a.requests(), func(s string) bool { return strings.HasPrefix(s, "HEAD ") })
 				}
-				without, want := attempt(a.URL)
-				g, records := start(t, Config{GOPROXY: a.URL, GOAUTH: goauth, GoVersion: "go" + version, Dir: dir, Environ: slices.Concat(goEnviron(t.TempDir()), env, []string{"NETRC=" + netrc})})
+				goproxy := a.URL
+				if goauth == same || goauth == whole {
+					goproxy = "https://wrong:se%2Fcret@" + host
+				}
+				without, want := attempt(goproxy)
+				g, records := start(t, Config{GOPROXY: goproxy, GOAUTH: goauth, GoVersion: "go" + version, Dir: dir, Environ: slices.Concat(goEnviron(t.TempDir()), env, []string{"NETRC=" + netrc})})
 				with, got := attempt(g.GOPROXY())
 				g.Close()
 				what := fmt.Sprintf("go%s, GOAUTH=%s, %s", version, goauth, right)
