@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/mod/modfile"
-
 	"example.com/gox/internal/redact"
 )
 
@@ -407,7 +405,21 @@ func (b *builder) switches(work string) bool {
 	if err != nil {
 		return false
 	}
-	f, err := modfile.ParseWork(work, data, nil)
-	return err == nil && (f.Go != nil && !older("go"+f.Go.Version, "go1.22") ||
-		f.Toolchain != nil && f.Toolchain.Name != "default" && !older(f.Toolchain.Name, "go1.22"))
+	lines := string(data)
+	toolchain := directive(lines, "toolchain")
+	return !older("go"+directive(lines, "go"), "go1.22") ||
+		toolchain != "" && toolchain != "default" && !older(toolchain, "go1.22")
+}
+
+// directive returns what follows name on a line of a go.work or go.mod, "" if
+// there is no such line. It reads no grammar, as go does not where it chooses a
+// toolchain (cmd/go/internal/gover, GoModLookup): such files may be newer than it.
+func directive(file, name string) string {
+	for line := range strings.Lines(file) {
+		line, _, _ = strings.Cut(line, "//")
+		if words := strings.Fields(line); len(words) == 2 && words[0] == name {
+			return words[1]
+		}
+	}
+	return ""
 }

@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"unicode"
-
-	"golang.org/x/mod/module"
 
 	"example.com/gox/internal/redact"
 )
@@ -127,7 +126,7 @@ func danger(v *Value, by beside) string {
 	case "goprivate":
 		for _, pattern := range patterns(v) {
 			switch {
-			case module.MatchPrefixPatterns(pattern, "golang.org/toolchain"):
+			case matchPrefix(pattern, "golang.org/toolchain"):
 				return fmt.Sprintf("%q takes go's own toolchains out of the checksum database", pattern)
 			case wide(pattern):
 				return fmt.Sprintf("%q takes the modules of many owners out of the checksum database", pattern)
@@ -207,7 +206,22 @@ func trustedDatabase(value string) bool {
 // within reports whether pattern matches nothing that private does not.
 func within(pattern string, private []string) bool {
 	return slices.Contains(private, pattern) ||
-		!strings.ContainsAny(pattern, `*?[\`) && module.MatchPrefixPatterns(strings.Join(private, ","), pattern)
+		!strings.ContainsAny(pattern, `*?[\`) && slices.ContainsFunc(private, func(p string) bool { return matchPrefix(p, pattern) })
+}
+
+// matchPrefix reports whether pattern matches the module path target or a
+// parent of it, as one entry of GOPRIVATE does. It is what
+// module.MatchPrefixPatterns of golang.org/x/mod does, which brings regexp along:
+// to initialise that costs a run a tenth of what gox costs it.
+func matchPrefix(pattern, target string) bool {
+	pattern = strings.TrimSuffix(pattern, "/")
+	elements := strings.Split(target, "/")
+	n := strings.Count(pattern, "/") + 1
+	if pattern == "" || n > len(elements) {
+		return false
+	}
+	ok, _ := path.Match(pattern, strings.Join(elements[:n], "/")) // a bad pattern matches nothing
+	return ok
 }
 
 // wide reports whether a GOPRIVATE pattern covers more than one owner's
