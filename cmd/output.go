@@ -81,7 +81,7 @@ type origin struct {
 }
 
 func originOf(o profiles.Origin) origin {
-	return origin{o.Layer.String(), o.Pos.File, o.Pos.Line, o.Profile, o.Key}
+	return origin{o.Layer.String(), o.Pos.File, o.Pos.Line(), o.Profile, o.Key}
 }
 
 // removeEach removes what names say, as far as that goes, and with --json tells

@@ -131,12 +131,14 @@ func (g *gox) profileList(c *cli.Context) error {
 	var lines [][]string
 	for _, name := range names {
 		r := row{Name: name, InForce: slices.Contains(asked, name)}
+		var place profiles.Position
 		profile, err := set.Resolve(name)
 		if err != nil {
 			r.Error = redact.Text(err.Error())
 		} else {
 			r.Description = redact.Text(profile.Description())
-			r.File, r.Line = profile.Pos().File, profile.Pos().Line
+			place = profile.Pos()
+			r.File, r.Line = place.File, place.Line()
 		}
 		mark := " "
 		if r.InForce {
@@ -147,7 +149,6 @@ func (g *gox) profileList(c *cli.Context) error {
 		if r.Error != "" {
 			description, _, _ = strings.Cut(r.Error, "\n")
 		}
-		place := profiles.Position{File: r.File, Line: r.Line}
 		lines = append(lines, []string{mark + " " + name, g.Plain(place.String()), g.Plain(description)})
 	}
 	if c.Bool("json") {
@@ -182,7 +183,7 @@ func (g *gox) profileShow(c *cli.Context) error {
 	var rows [][]string
 	for _, v := range profile.Values() {
 		key := redact.Text(v.Key)
-		s := setting{key, redact.Variable(v.Key, v.String()), origin{profiles.InProfile.String(), v.Pos.File, v.Pos.Line, v.Profile, key}}
+		s := setting{key, redact.Variable(v.Key, v.String()), origin{profiles.InProfile.String(), v.Pos.File, v.Pos.Line(), v.Profile, key}}
 		settings = append(settings, s)
 		rows = append(rows, []string{s.Key, "= " + wrap.ShellQuote(s.Value), "# " + g.Plain(v.Pos.String()) + " [profile." + v.Profile + "]"})
 	}

@@ -113,7 +113,7 @@ func (b *builder) table() {
 
 // variables applies the keys that stand for one variable each.
 func (b *builder) variables() {
-	for _, k := range keys() {
+	for _, k := range keys {
 		if k.variable == "" {
 			continue
 		}

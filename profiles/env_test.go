@@ -495,7 +495,7 @@ credential.helper = ""
 }
 
 func TestOriginString(t *testing.T) {
-	pos := Position{"/f", 3}
+	pos := Position{File: "/f", line: 3}
 	for _, tt := range []struct {
 		o    Origin
 		want string

@@ -48,16 +48,18 @@ type File struct {
 	defaultName *Value
 	profiles    map[string]*section
 
-	data []byte // and what the decoder made of it, for locate
+	data []byte // and what the decoder made of it, to find lines
 	meta toml.MetaData
+	top  map[string]toml.Primitive
 }
 
-// A section is one [profile.NAME] table. Its lines are known after locate.
+// A section is one [profile.NAME] table.
 type section struct {
+	file    *File
 	name    string
 	pos     Position
 	values  map[string]*Value // by key; env and git entries as "env.NAME", "git.section.key"
-	prim    toml.Primitive
+	lineNo  int               // this and those of the values once they are located
 	located bool
 }
 
@@ -68,8 +70,9 @@ type Value struct {
 	Pos     Position
 	Scope   Scope
 
-	raw  any // string, []string, bool or int64
-	prim toml.Primitive
+	raw    any // string, []string, bool or int64
+	in     *section
+	lineNo int // once in is located
 }
 
 // String returns the value in one line, lists joined as go wants them.
@@ -121,41 +124,39 @@ type key struct {
 
 // keys lists every key of a profile but env, git and hosts, in the order in
 // which they are documented and printed.
-func keys() []key {
-	return []key{
-		{"description", text, ""},
-		{"extends", text, ""},
-		{"go", text, ""},
-		{"goproxy", textOrList, "GOPROXY"},
-		{"gosumdb", text, "GOSUMDB"},
-		{"goprivate", textOrList, "GOPRIVATE"},
-		{"gonoproxy", textOrList, "GONOPROXY"},
-		{"gonosumdb", textOrList, "GONOSUMDB"},
-		{"goinsecure", textOrList, "GOINSECURE"},
-		{"govcs", textOrList, "GOVCS"},
-		{"goauth", textOrList, "GOAUTH"},
-		{"gotoolchain", text, "GOTOOLCHAIN"},
-		{"gocache", text, "GOCACHE"},
-		{"gowork", text, ""},
-		{"modfile", text, ""},
-		{"mod", text, ""},
-		{"modcache", text, ""},
-		{"goflags", textOrList, ""},
-		{"clean", truth, ""},
-		{"record", text, ""},
-		{"retry", number, ""},
-		{"breaker", number, ""},
-		{"timeout", text, ""}, // or a table
-		{"resolver", text, ""},
-		{"cafile", text, ""},
-	}
+var keys = []key{
+	{"description", text, ""},
+	{"extends", text, ""},
+	{"go", text, ""},
+	{"goproxy", textOrList, "GOPROXY"},
+	{"gosumdb", text, "GOSUMDB"},
+	{"goprivate", textOrList, "GOPRIVATE"},
+	{"gonoproxy", textOrList, "GONOPROXY"},
+	{"gonosumdb", textOrList, "GONOSUMDB"},
+	{"goinsecure", textOrList, "GOINSECURE"},
+	{"govcs", textOrList, "GOVCS"},
+	{"goauth", textOrList, "GOAUTH"},
+	{"gotoolchain", text, "GOTOOLCHAIN"},
+	{"gocache", text, "GOCACHE"},
+	{"gowork", text, ""},
+	{"modfile", text, ""},
+	{"mod", text, ""},
+	{"modcache", text, ""},
+	{"goflags", textOrList, ""},
+	{"clean", truth, ""},
+	{"record", text, ""},
+	{"retry", number, ""},
+	{"breaker", number, ""},
+	{"timeout", text, ""}, // or a table
+	{"resolver", text, ""},
+	{"cafile", text, ""},
 }
 
 // tableNames lists the tables of a profile.
 func tableNames() []string { return []string{"env", "git", "hosts", "timeout"} }
 
 func keyNamed(name string) (key, bool) {
-	for _, k := range keys() {
+	for _, k := range keys {
 		if k.name == name {
 			return k, true
 		}
@@ -174,7 +175,7 @@ func keyFor(variable string) string {
 	case "GOMODCACHE":
 		return "modcache"
 	}
-	for _, k := range keys() {
+	for _, k := range keys {
 		if k.variable == variable {
 			return k.name
 		}
@@ -233,21 +234,18 @@ type located struct{}
 
 func (*located) UnmarshalTOML(any) error { return errLocated }
 
-// line returns the line of prim's key. A table that only its entries imply
+// lineOf returns the line of prim's key. A table that only its entries imply
 // ([profile.x] of [profile.x.env]) is where the first of them is.
-func (f *File) line(prim toml.Primitive) int {
+func (f *File) lineOf(prim toml.Primitive) int {
 	var where toml.ParseError
 	if errors.As(f.meta.PrimitiveDecode(prim, &located{}), &where) && where.Position.Line > 0 {
 		// Position.Line is where a string over several lines ends.
 		return 1 + bytes.Count(f.data[:where.Position.Start], []byte("\n"))
 	}
 	first := 0 // it stays so for a key with an empty name, which the decoder forgets
-	var entries map[string]toml.Primitive
-	if _, ok := f.value(prim).(map[string]any); ok && f.meta.PrimitiveDecode(prim, &entries) == nil {
-		for _, entry := range entries {
-			if line := f.line(entry); first == 0 || line > 0 && line < first {
-				first = line
-			}
+	for _, entry := range f.entries(prim) {
+		if line := f.lineOf(entry); first == 0 || line > 0 && line < first {
+			first = line
 		}
 	}
 	return first
@@ -260,18 +258,59 @@ func (f *File) value(prim toml.Primitive) any {
 	return v
 }
 
-// locate finds the lines of s and its values. To find one costs the decoder a
-// walk through the file, so that it is done only for what a run uses: all the
-// lines of a long file would cost more than gox may add to go.
-func (f *File) locate(s *section) *section {
-	if !s.located {
-		s.located = true
-		s.pos.Line = f.line(s.prim)
-		for _, v := range s.values {
-			v.Pos.Line = f.line(v.prim)
+// entries returns the entries of prim, none where it is no table.
+func (f *File) entries(prim toml.Primitive) map[string]toml.Primitive {
+	var entries map[string]toml.Primitive
+	if _, ok := f.value(prim).(map[string]any); ok {
+		f.meta.PrimitiveDecode(prim, &entries) // a table cannot fail either
+	}
+	return entries
+}
+
+// lineAt returns the line of the key that the names lead to.
+func (f *File) lineAt(names ...string) int {
+	prim := f.top[names[0]]
+	for _, name := range names[1:] {
+		prim = f.entries(prim)[name]
+	}
+	return f.lineOf(prim)
+}
+
+// locate finds the lines of s and its values. That costs the decoder several
+// walks through the file, more than all that a wrapped run does with it.
+func (s *section) locate() {
+	if s.located {
+		return
+	}
+	s.located = true
+	table := s.file.entries(s.file.top["profile"])[s.name]
+	s.lineNo = s.file.lineOf(table)
+	s.locateUnder(table, "")
+}
+
+// locateUnder finds the lines of the values in table, whose keys begin with
+// prefix.
+func (s *section) locateUnder(table toml.Primitive, prefix string) {
+	for name, prim := range s.file.entries(table) {
+		if v := s.values[prefix+name]; v != nil {
+			v.lineNo = s.file.lineOf(prim)
+		} else {
+			s.locateUnder(prim, prefix+name+".")
 		}
 	}
-	return s
+}
+
+func (s *section) line() int {
+	s.locate()
+	return s.lineNo
+}
+
+func (v *Value) line() int {
+	if v.in == nil {
+		return v.lineNo
+	}
+	v.in.locate()
+	return v.lineNo
 }
 
 // A parser collects what is wrong with one file.
@@ -289,26 +328,25 @@ func parse(path string, scope Scope, data []byte) (*File, error) {
 		data: bytes.TrimPrefix(data, []byte("\ufeff")),
 	}
 	p := &parser{file: f}
-	var top map[string]toml.Primitive
 	var err error
-	if f.meta, err = toml.Decode(string(f.data), &top); err != nil {
+	if f.meta, err = toml.Decode(string(f.data), &f.top); err != nil {
 		problem := newProblem(Position{File: path}, "", "", err.Error(), "the format is TOML; see: gox profile --help")
 		var syntax toml.ParseError
 		if errors.As(err, &syntax) {
 			// Its own line is one too far where a line ends too early.
 			end := max(0, min(syntax.Position.Start, len(data)))
-			problem.Pos.Line, problem.Text = 1+bytes.Count(data[:end], []byte("\n")), syntaxText(syntax.Message)
+			problem.Pos.line, problem.Text = 1+bytes.Count(data[:end], []byte("\n")), syntaxText(syntax.Message)
 		}
 		return nil, problem
 	}
-	for name, prim := range top {
+	for name, prim := range f.top {
 		switch name {
 		case "default":
-			p.defaultName(prim)
+			p.defaultName(f.value(prim))
 		case "profile":
-			p.profiles(prim)
+			p.profiles(f.value(prim))
 		default:
-			p.report(prim, "", name, "unknown key", hint(name, []string{"default", "profile"}, "a file has the key default and the tables [profile.NAME]"))
+			p.report([]string{name}, "", name, "unknown key", hint(name, []string{"default", "profile"}, "a file has the key default and the tables [profile.NAME]"))
 		}
 	}
 	if p.problems != nil {
@@ -346,30 +384,20 @@ func syntaxText(message string) string {
 	return redact.Text(b.String() + message)
 }
 
-func (p *parser) report(prim toml.Primitive, profile, key, text, mend string) {
-	p.problems = append(p.problems, newProblem(Position{p.file.Path, p.file.line(prim)}, profile, key, text, mend))
+// report notes what is wrong at the key that the names in path lead to.
+func (p *parser) report(path []string, profile, key, text, mend string) {
+	at := Position{File: p.file.Path, line: p.file.lineAt(path...)}
+	p.problems = append(p.problems, newProblem(at, profile, key, text, mend))
 }
 
-// entries returns the entries of a table, which prim is.
-func (p *parser) entries(prim toml.Primitive, profile, key string) map[string]toml.Primitive {
-	var entries map[string]toml.Primitive
-	if err := p.file.meta.PrimitiveDecode(prim, &entries); err != nil {
-		p.report(prim, profile, key, err.Error(), "")
+// keep puts v, which stands at path, where it belongs, and holds it against the
+// rules.
+func (p *parser) keep(v *Value, path []string) {
+	v.in.values[v.Key] = v
+	for _, problem := range v.check() {
+		problem.Pos.line, problem.Pos.of = p.file.lineAt(path...), nil
+		p.problems = append(p.problems, problem)
 	}
-	return entries
-}
-
-// keep puts v where it belongs, and holds it against the rules.
-func (p *parser) keep(s *section, v *Value) {
-	s.values[v.Key] = v
-	found := v.check()
-	if found != nil {
-		v.Pos.Line = p.file.line(v.prim)
-	}
-	for _, problem := range found {
-		problem.Pos = v.Pos
-	}
-	p.problems = append(p.problems, found...)
 }
 
 func hint(word string, known []string, otherwise string) string {
@@ -379,85 +407,93 @@ func hint(word string, known []string, otherwise string) string {
 	return otherwise
 }
 
-func (p *parser) defaultName(prim toml.Primitive) {
-	value := p.file.value(prim)
+func (p *parser) defaultName(value any) {
 	name, ok := value.(string)
 	if !ok {
-		p.report(prim, "", "default", "wants a string, has "+tomlType(value), `write: default = "NAME"`)
+		p.report([]string{"default"}, "", "default", "wants a string, has "+tomlType(value), `write: default = "NAME"`)
 		return
 	}
-	p.file.defaultName = &Value{Key: "default", Pos: Position{File: p.file.Path}, Scope: p.file.Scope, raw: name, prim: prim}
+	v := &Value{Key: "default", Pos: Position{File: p.file.Path}, Scope: p.file.Scope, raw: name}
+	v.Pos.of = defaultLine{p.file}
+	p.file.defaultName = v
 }
 
-func (p *parser) profiles(prim toml.Primitive) {
-	value := p.file.value(prim)
-	if _, ok := value.(map[string]any); !ok {
-		p.report(prim, "", "profile", "wants tables, has "+tomlType(value), "write: [profile.NAME]")
+// defaultLine finds the line of the key default.
+type defaultLine struct{ file *File }
+
+func (d defaultLine) line() int { return d.file.lineAt("default") }
+
+func (p *parser) profiles(value any) {
+	table, ok := value.(map[string]any)
+	if !ok {
+		p.report([]string{"profile"}, "", "profile", "wants tables, has "+tomlType(value), "write: [profile.NAME]")
 		return
 	}
-	for name, prim := range p.entries(prim, "", "profile") {
-		p.profile(name, prim)
+	for name, value := range table {
+		p.profile(name, value)
 	}
 }
 
-func (p *parser) profile(name string, prim toml.Primitive) {
-	value := p.file.value(prim)
-	if _, ok := value.(map[string]any); !ok {
-		p.report(prim, name, "", "wants a table, has "+tomlType(value), fmt.Sprintf("write: [profile.%s]", name))
+func (p *parser) profile(name string, value any) {
+	path := []string{"profile", name}
+	table, ok := value.(map[string]any)
+	if !ok {
+		p.report(path, name, "", "wants a table, has "+tomlType(value), fmt.Sprintf("write: [profile.%s]", name))
 		return
 	}
 	if !ValidName(name) {
-		p.report(prim, name, "", fmt.Sprintf("%q is no name for a profile", name), "names are made of letters, digits, '.', '_' and '-', and begin with a letter or digit")
+		p.report(path, name, "", fmt.Sprintf("%q is no name for a profile", name), "names are made of letters, digits, '.', '_' and '-', and begin with a letter or digit")
 	}
 	if name == DefaultName && p.file.Scope != BuiltIn {
-		p.report(prim, name, "", `"default" is built in and changes nothing`, `give the profile another name and write, at the top of the file: default = "NAME"`)
+		p.report(path, name, "", `"default" is built in and changes nothing`, `give the profile another name and write, at the top of the file: default = "NAME"`)
 	}
-	s := &section{name: name, pos: Position{File: p.file.Path}, values: map[string]*Value{}, prim: prim}
+	s := &section{file: p.file, name: name, values: make(map[string]*Value, len(table))}
+	s.pos = Position{File: p.file.Path, of: s}
 	p.file.profiles[name] = s
-	for key, prim := range p.entries(prim, name, "") {
-		_, table := p.file.value(prim).(map[string]any)
-		if oneOf(key, tableNames()...) && (table || key != "timeout") {
-			p.table(s, key, prim)
+	for key, value := range table {
+		_, nested := value.(map[string]any)
+		if oneOf(key, tableNames()...) && (nested || key != "timeout") {
+			p.table(s, key, value)
 		} else {
-			p.value(s, key, prim)
+			p.value(s, key, value)
 		}
 	}
 }
 
-func (p *parser) value(s *section, name string, prim toml.Primitive) {
+func (p *parser) value(s *section, name string, raw any) {
+	path := []string{"profile", s.name, name}
 	k, ok := keyNamed(name)
 	if !ok {
 		known := tableNames()
-		for _, k := range keys() {
+		for _, k := range keys {
 			known = append(known, k.name)
 		}
 		mend := "a variable without a key of its own goes into [profile." + s.name + ".env]"
-		if _, table := p.file.value(prim).(map[string]any); table {
+		if _, table := raw.(map[string]any); table {
 			mend = fmt.Sprintf("a name with a dot stands in quotes: [profile.\"%s.%s\"]", s.name, name)
 		}
 		mend = hint(name, known, mend)
-		p.report(prim, s.name, name, "unknown key", mend)
+		p.report(path, s.name, name, "unknown key", mend)
 		return
 	}
-	v := p.newValue(s, name, prim)
-	raw := p.file.value(prim)
+	v := p.newValue(s, name)
 	switch k.kind {
 	case text:
 		v.raw, ok = raw.(string)
 		if !ok {
-			p.report(prim, s.name, name, "wants a string, has "+tomlType(raw), fmt.Sprintf("write: %s = \"…\"", name))
+			p.report(path, s.name, name, "wants a string, has "+tomlType(raw), fmt.Sprintf("write: %s = \"…\"", name))
 			return
 		}
 	case truth:
 		v.raw, ok = raw.(bool)
 		if !ok {
-			p.report(prim, s.name, name, "wants true or false, has "+tomlType(raw), fmt.Sprintf("write: %s = true", name))
+			p.report(path, s.name, name, "wants true or false, has "+tomlType(raw), fmt.Sprintf("write: %s = true", name))
 			return
 		}
 	case number:
 		v.raw, ok = raw.(int64)
 		if !ok {
-			p.report(prim, s.name, name, "wants a number, has "+tomlType(raw), fmt.Sprintf("write: %s = 3", name))
+			p.report(path, s.name, name, "wants a number, has "+tomlType(raw), fmt.Sprintf("write: %s = 3", name))
 			return
 		}
 	case textOrList:
@@ -467,20 +503,22 @@ func (p *parser) value(s *section, name string, prim toml.Primitive) {
 		case []any:
 			list, odd := stringList(raw)
 			if odd != "" {
-				p.report(prim, s.name, name, "wants strings in its list, has "+odd, fmt.Sprintf("write: %s = [\"…\", \"…\"]", name))
+				p.report(path, s.name, name, "wants strings in its list, has "+odd, fmt.Sprintf("write: %s = [\"…\", \"…\"]", name))
 				return
 			}
 			v.raw = list
 		default:
-			p.report(prim, s.name, name, "wants a string or a list of strings, has "+tomlType(raw), fmt.Sprintf("write: %s = [\"…\", \"…\"]", name))
+			p.report(path, s.name, name, "wants a string or a list of strings, has "+tomlType(raw), fmt.Sprintf("write: %s = [\"…\", \"…\"]", name))
 			return
 		}
 	}
-	p.keep(s, v)
+	p.keep(v, path)
 }
 
-func (p *parser) newValue(s *section, key string, prim toml.Primitive) *Value {
-	return &Value{Key: key, Profile: s.name, Pos: Position{File: p.file.Path}, Scope: p.file.Scope, prim: prim}
+func (p *parser) newValue(s *section, key string) *Value {
+	v := &Value{Key: key, Profile: s.name, Pos: Position{File: p.file.Path}, Scope: p.file.Scope, in: s}
+	v.Pos.of = v
+	return v
 }
 
 // stringList returns a list of strings; where an entry is none, what it is.
@@ -500,25 +538,29 @@ func stringList(raw []any) (list []string, odd string) {
 // tables are dotted keys: [profile.NAME.git] http.sslCAInfo = "…" and
 // url."ssh://git@h.example/".insteadOf = "https://h.example/" are both git's
 // own names.
-func (p *parser) table(s *section, table string, prim toml.Primitive) {
-	value := p.file.value(prim)
-	if _, ok := value.(map[string]any); !ok {
-		p.report(prim, s.name, table, "wants a table, has "+tomlType(value), fmt.Sprintf("write: [profile.%s.%s]", s.name, table))
+func (p *parser) table(s *section, table string, value any) {
+	path := []string{"profile", s.name, table}
+	entries, ok := value.(map[string]any)
+	if !ok {
+		p.report(path, s.name, table, "wants a table, has "+tomlType(value), fmt.Sprintf("write: [profile.%s.%s]", s.name, table))
 		return
 	}
-	for name, prim := range p.entries(prim, s.name, table) {
-		p.entry(s, table, name, prim)
+	for name, raw := range entries {
+		p.entry(s, append(path[:3:3], name), raw)
 	}
 }
 
-func (p *parser) entry(s *section, table, name string, prim toml.Primitive) {
-	v := p.newValue(s, table+"."+name, prim)
-	fault := func(text, mend string) { p.report(prim, s.name, v.Key, text, mend) }
+// entry reads the value at path, which leads from the top of the file into a
+// table.
+func (p *parser) entry(s *section, path []string, raw any) {
+	table, name := path[2], strings.Join(path[3:], ".")
+	v := p.newValue(s, table+"."+name)
+	fault := func(text, mend string) { p.report(path, s.name, v.Key, text, mend) }
 	wants := "wants a string"
 	if table == "env" {
 		wants += ", or false to unset it"
 	}
-	switch raw := p.file.value(prim).(type) {
+	switch raw := raw.(type) {
 	case string:
 		v.raw = raw
 	case bool:
@@ -536,8 +578,8 @@ func (p *parser) entry(s *section, table, name string, prim toml.Primitive) {
 			fault(wants+", has a table", "")
 			return
 		}
-		for sub, prim := range p.entries(prim, s.name, v.Key) {
-			p.entry(s, table, name+"."+sub, prim)
+		for sub, raw := range raw {
+			p.entry(s, append(path[:len(path):len(path)], sub), raw)
 		}
 		return
 	case []any:
@@ -555,7 +597,7 @@ func (p *parser) entry(s *section, table, name string, prim toml.Primitive) {
 		fault("wants a string, has "+tomlType(raw), fmt.Sprintf("write: %s = %q", name, redact.Variable(name, fmt.Sprint(raw))))
 		return
 	}
-	p.keep(s, v)
+	p.keep(v, path)
 }
 
 // ValidName reports whether name can name a profile: it becomes part of the

@@ -103,8 +103,8 @@ proxy.corp.example = "192.0.2.7"
 		"35 git.credential.helper ,store",
 		"37 hosts.proxy.corp.example 192.0.2.7",
 	}
-	office := f.locate(f.profiles["office"])
-	if office.pos.Line != 2 {
+	office := f.profiles["office"]
+	if office.pos.Line() != 2 {
 		t.Errorf("office stands at %v, want line 2", office.pos)
 	}
 	if len(office.values) != len(want) {
@@ -117,7 +117,7 @@ proxy.corp.example = "192.0.2.7"
 			t.Errorf("no value for %s", key)
 			continue
 		}
-		if got := fmt.Sprintf("%d %s %s", v.Pos.Line, v.Key, v); got != w {
+		if got := fmt.Sprintf("%d %s %s", v.Pos.Line(), v.Key, v); got != w {
 			t.Errorf("got  %s\nwant %s", got, w)
 		}
 		if v.Profile != "office" || v.Scope != Project || v.Pos.File != "/repo/profiles.toml" {
@@ -127,7 +127,7 @@ proxy.corp.example = "192.0.2.7"
 	if got := f.defaultName.String(); got != "office" {
 		t.Errorf("default is %q", got)
 	}
-	for _, k := range keys() {
+	for _, k := range keys {
 		if office.values[k.name] == nil {
 			t.Errorf("the test leaves %s out", k.name)
 		}
@@ -163,7 +163,6 @@ func TestLines(t *testing.T) {
 			if s == nil {
 				t.Fatalf("no profile %q", tt.profile)
 			}
-			f.locate(s)
 			pos := s.pos
 			if tt.key != "" {
 				if s.values[tt.key] == nil {
@@ -171,7 +170,7 @@ func TestLines(t *testing.T) {
 				}
 				pos = s.values[tt.key].Pos
 			}
-			if got := fmt.Sprint(pos.Line); got != tt.want {
+			if got := fmt.Sprint(pos.Line()); got != tt.want {
 				t.Errorf("line %s, want %s", got, tt.want)
 			}
 		})
@@ -412,10 +411,10 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("%T is no Problem: %v", err, err)
 			}
 			for i, p := range problems {
-				if p.Pos.Line == 0 && p.Key != "" && !strings.HasSuffix(p.Key, ".") {
+				if p.Pos.Line() == 0 && p.Key != "" && !strings.HasSuffix(p.Key, ".") {
 					t.Errorf("nobody can tell where: %v", p)
 				}
-				if i > 0 && problems[i-1].Pos.Line > p.Pos.Line {
+				if i > 0 && problems[i-1].Pos.Line() > p.Pos.Line() {
 					t.Errorf("not in the order of their lines: %v", err)
 				}
 			}
@@ -431,7 +430,7 @@ func FuzzParse(f *testing.F) {
 				continue
 			}
 			for _, v := range profile.Values() {
-				if v.Pos.Line == 0 && v.Scope == Project {
+				if v.Pos.Line() == 0 && v.Scope == Project {
 					t.Errorf("%s of %s has no line", v.Key, name)
 				}
 			}

@@ -184,7 +184,7 @@ func (s *Set) Names() ([]string, error) {
 func (s *Set) Default() (string, Position, error) {
 	for _, f := range s.project {
 		if v := f.defaultName; v != nil && v.raw != "" {
-			return v.String(), Position{f.Path, f.line(v.prim)}, nil
+			return v.String(), v.Pos, nil
 		}
 	}
 	user, err := s.userFile()
@@ -192,7 +192,7 @@ func (s *Set) Default() (string, Position, error) {
 		return "", Position{}, err
 	}
 	if user != nil && user.defaultName != nil && user.defaultName.raw != "" {
-		return user.defaultName.String(), Position{user.Path, user.line(user.defaultName.prim)}, nil
+		return user.defaultName.String(), user.defaultName.Pos, nil
 	}
 	return DefaultName, Position{}, nil
 }
@@ -203,7 +203,7 @@ func (s *Set) sections(name string) ([]*section, error) {
 	var found []*section
 	for _, f := range s.project {
 		if t := f.profiles[name]; t != nil {
-			found = append(found, f.locate(t))
+			found = append(found, t)
 		}
 	}
 	if found != nil {
@@ -214,14 +214,14 @@ func (s *Set) sections(name string) ([]*section, error) {
 		return nil, err
 	}
 	if user != nil && user.profiles[name] != nil {
-		return []*section{user.locate(user.profiles[name])}, nil
+		return []*section{user.profiles[name]}, nil
 	}
 	b, err := s.builtinFile()
 	if err != nil {
 		return nil, err
 	}
 	if b.profiles[name] != nil {
-		return []*section{b.locate(b.profiles[name])}, nil
+		return []*section{b.profiles[name]}, nil
 	}
 	return nil, nil
 }

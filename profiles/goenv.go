@@ -36,7 +36,7 @@ func parseGoEnv(path, data string) map[string]assignment {
 		if !ok || text[0] < 'A' || 'Z' < text[0] {
 			continue
 		}
-		found[name] = assignment{value, Position{path, line}}
+		found[name] = assignment{value, Position{File: path, line: line}}
 	}
 	return found
 }

@@ -31,7 +31,7 @@ func TestParseGoEnv(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var all []string
 			for name, a := range parseGoEnv("/env", tt.data) {
-				all = append(all, fmt.Sprintf("%d %s=%s", a.pos.Line, name, a.value))
+				all = append(all, fmt.Sprintf("%d %s=%s", a.pos.Line(), name, a.value))
 				if a.pos.File != "/env" {
 					t.Errorf("%s stands in %q", name, a.pos.File)
 				}
@@ -72,8 +72,8 @@ func FuzzParseGoEnv(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data string) {
 		lines := strings.Split(data, "\n")
 		for name, a := range parseGoEnv("/env", data) {
-			if got := lines[a.pos.Line-1]; got != name+"="+a.value || strings.Contains(name, "=") {
-				t.Errorf("line %d of %q is %q, not %q=%q", a.pos.Line, data, got, name, a.value)
+			if got := lines[a.pos.Line()-1]; got != name+"="+a.value || strings.Contains(name, "=") {
+				t.Errorf("line %d of %q is %q, not %q=%q", a.pos.Line(), data, got, name, a.value)
 			}
 		}
 	})

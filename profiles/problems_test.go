@@ -14,7 +14,7 @@ func TestProblem(t *testing.T) {
 	}{
 		{"text alone", Problem{Text: "wrong"}, "wrong"},
 		{"file", Problem{Pos: Position{File: "/f"}, Text: "wrong"}, "/f: wrong"},
-		{"all", Problem{Pos: Position{"/f", 3}, Profile: "x", Key: "mod", Text: "wrong", Mend: "mend it"}, "/f:3: [profile.x] mod: wrong\n\tmend it"},
+		{"all", Problem{Pos: Position{File: "/f", line: 3}, Profile: "x", Key: "mod", Text: "wrong", Mend: "mend it"}, "/f:3: [profile.x] mod: wrong\n\tmend it"},
 		{"warning", Problem{Key: "mod", Text: "odd", Warning: true}, "mod: warning: odd"},
 	} {
 		if got := tt.p.Error(); got != tt.want {

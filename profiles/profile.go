@@ -134,7 +134,7 @@ func (p *Profile) Empty() bool {
 // Values returns the settings of p that count, in the order of the keys.
 func (p *Profile) Values() []*Value {
 	var all []*Value
-	for _, k := range keys() {
+	for _, k := range keys {
 		if v := p.value(k.name); v != nil {
 			all = append(all, v)
 		}

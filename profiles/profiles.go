@@ -20,6 +20,7 @@ package profiles
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -37,18 +38,35 @@ const (
 // DefaultName is the built-in profile that changes nothing at all.
 const DefaultName = "default"
 
-// A Position is a place in a profiles file. Line counts from 1; 0 means the
-// file as a whole. The zero Position is no place.
+// A Position is a place in a profiles file. The zero Position is no place.
 type Position struct {
-	File string `json:"file,omitempty"`
-	Line int    `json:"line,omitempty"`
+	File string
+	line int
+	of   interface{ line() int } // finds the line when it is asked for, nil where it is known
+}
+
+// Line counts from 1; 0 means the file as a whole. To find it costs a walk
+// through the file, which a run that has nothing to show does without.
+func (p Position) Line() int {
+	if p.of != nil {
+		return p.of.line()
+	}
+	return p.line
 }
 
 func (p Position) String() string {
-	if p.Line == 0 {
-		return p.File
+	if line := p.Line(); line > 0 {
+		return fmt.Sprintf("%s:%d", p.File, line)
 	}
-	return fmt.Sprintf("%s:%d", p.File, p.Line)
+	return p.File
+}
+
+// MarshalJSON gives {"file": …, "line": …}, without a line where there is none.
+func (p Position) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		File string `json:"file"`
+		Line int    `json:"line,omitempty"`
+	}{p.File, p.Line()})
 }
 
 // A Problem is one thing wrong with a profile, told so that it can be mended.
@@ -139,7 +157,7 @@ func (ps Problems) Err() error {
 
 func byPosition(a, b *Problem) int {
 	return cmp.Or(
-		strings.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line),
+		strings.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line(), b.Pos.Line()),
 		strings.Compare(a.Key, b.Key), strings.Compare(a.Text, b.Text),
 	)
 }

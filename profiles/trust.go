@@ -51,16 +51,12 @@ func (f *File) Dangers() []Danger {
 	var found []Danger
 	for _, s := range f.profiles {
 		beside := besides(func(key string) *Value { return s.values[key] })
-		before := len(found)
 		for _, v := range s.values {
 			found = appendDanger(found, v, beside)
 		}
-		if len(found) > before {
-			f.locate(s)
-		}
 	}
 	slices.SortFunc(found, func(a, b Danger) int {
-		return cmp.Or(a.Value.Pos.Line-b.Value.Pos.Line, strings.Compare(a.Value.Key, b.Value.Key))
+		return cmp.Or(a.Value.Pos.Line()-b.Value.Pos.Line(), strings.Compare(a.Value.Key, b.Value.Key))
 	})
 	return found
 }

@@ -200,7 +200,7 @@ func TestDangers(t *testing.T) {
 					var whys []string
 					for _, d := range dangers {
 						whys = append(whys, d.Why)
-						if d.Value.Pos.Line < 2 {
+						if d.Value.Pos.Line() < 2 {
 							t.Errorf("no place: %v", d)
 						}
 					}
@@ -270,7 +270,7 @@ modcache = "./mod"
 			}
 			var got []string
 			for _, d := range p.Dangers() {
-				where := fmt.Sprint(d.Value.Pos.Line)
+				where := fmt.Sprint(d.Value.Pos.Line())
 				if strings.HasSuffix(d.Value.Pos.File, LocalFileName) {
 					where = "local:" + where
 				}

@@ -57,7 +57,7 @@ func TestVariables(t *testing.T) {
 		}
 		seen[name] = true
 	}
-	for _, k := range keys() {
+	for _, k := range keys {
 		if k.variable != "" && !seen[k.variable] {
 			t.Errorf("%s of the key %s is missing", k.variable, k.name)
 		}
