@@ -218,11 +218,16 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
-	if len(data) > maxSize {
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	data := bytes.NewBuffer(make([]byte, 0, min(fi.Size(), maxSize)+bytes.MinRead))
+	_, err = data.ReadFrom(io.LimitReader(f, maxSize+1))
+	if data.Len() > maxSize {
 		return nil, fmt.Errorf("larger than %d kB, and so no profiles file", maxSize>>10)
 	}
-	return data, err
+	return data.Bytes(), err
 }
 
 // errLocated makes the decoder tell where a value stands: the position of a
@@ -320,9 +325,11 @@ type parser struct {
 }
 
 func parse(path string, scope Scope, data []byte) (*File, error) {
-	sum := sha256.Sum256(append([]byte(path+"\x00"), data...))
+	digest := sha256.New()
+	io.WriteString(digest, path+"\x00")
+	digest.Write(data)
 	f := &File{
-		Path: path, Scope: scope, Owner: -1, Digest: hex.EncodeToString(sum[:]),
+		Path: path, Scope: scope, Owner: -1, Digest: hex.EncodeToString(digest.Sum(nil)),
 		profiles: map[string]*section{},
 		// Without the byte order mark, which the decoder does not count.
 		data: bytes.TrimPrefix(data, []byte("\ufeff")),
