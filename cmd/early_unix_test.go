@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -34,6 +35,21 @@ func TestHelperIsFirst(t *testing.T) {
 	}
 }
 
+// The TOML library reads no time zone when it is initialised: package prelude
+// comes before it. Reading one takes 4 kB.
+func TestPrelude(t *testing.T) {
+	cmd := exec.Command(filepath.Join(bin, "gox"), "--help")
+	cmd.Env = append(os.Environ(), "GODEBUG=inittrace=1", "TZ=America/New_York")
+	out, _ := cmd.CombinedOutput()
+	m := regexp.MustCompile(`(?m)^init github.com/BurntSushi/toml/internal @.* clock, (\d+) bytes`).FindSubmatch(out)
+	if m == nil {
+		t.Fatalf("no trace of initialisation:\n%s", out)
+	}
+	if n, _ := strconv.Atoi(string(m[1])); n > 2000 {
+		t.Errorf("%s", m[0])
+	}
+}
+
 // A wrapped run happens before what only the verbs need is initialised, which
 // is a matter of import paths (see package early). A verb is the control.
 func TestEarly(t *testing.T) {
@@ -58,7 +74,7 @@ func TestEarly(t *testing.T) {
 		if !initialised["os"] {
 			t.Errorf("%q: no trace of initialisation:\n%s", tt.args, out)
 		}
-		for _, heavy := range []string{"net/http", "text/template", "github.com/urfave/cli/v2"} {
+		for _, heavy := range []string{"net/http", "text/template", "regexp", "github.com/russross/blackfriday/v2", "github.com/urfave/cli/v2"} {
 			if initialised[heavy] != tt.late {
 				t.Errorf("%q: %s initialised: %v, want %v", tt.args, heavy, initialised[heavy], tt.late)
 			}

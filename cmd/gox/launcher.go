@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 
+	"example.com/gox/cmd/gox/prelude"
 	"example.com/gox/internal/wrap"
 )
 
@@ -12,6 +13,7 @@ import (
 // which holds the wrapped run alone and so starts sooner, and gox-verbs, which
 // is all of gox.
 func main() {
+	prelude.Restore()
 	p := wrap.System()
 	_, code, done := wrap.Main(p)
 	if !done {

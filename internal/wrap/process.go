@@ -1,6 +1,3 @@
-// Package cmd is the gox command: its flags and verbs, one file for each verb.
-// It alone reads the state of the process, prints, and picks exit codes; the
-// packages below it are handed what they need and return errors.
 package wrap
 
 import (

@@ -12,10 +12,12 @@ package early
 import (
 	"os"
 
+	"example.com/gox/cmd/gox/prelude"
 	"example.com/gox/internal/wrap"
 )
 
 func init() {
+	prelude.Restore()
 	if _, code, done := wrap.Main(wrap.System()); done {
 		os.Exit(code)
 	}
