@@ -39,7 +39,8 @@ list may be incomplete; --download lets go fetch them.
 agree on go.mod, with --zip on the content; what GOPRIVATE matches is asked for
 at the first of them only. What is alarming ends in exit code 1: upstreams
 that disagree, private paths that went to others, modules that nobody serves any
-more, hashes in go.sum that no upstream's content has.
+more, hashes in go.sum that no upstream's content has; with --sumdb also what the
+checksum database contradicts.
 
    gox -p office source
    gox source --why golang.org/x/net
@@ -52,6 +53,7 @@ more, hashes in go.sum that no upstream's content has.
 			boolFlag("probe", "ask the upstreams who would serve each module"),
 			boolFlag("zip", "with --probe, compare the modules themselves too, which downloads them from everybody"),
 			boolFlag("sums", "with --probe, also compare the other versions that go.sum names"),
+			boolFlag("sumdb", "with --probe, also let go ask the checksum database, and compare what it says"),
 			boolFlag("all", "with --probe, ask everybody, also for private modules, and their repositories"),
 			&cli.DurationFlag{Name: "timeout", Usage: "with --probe, give up on a file after this `TIME`", Value: 20 * time.Second},
 			&cli.StringFlag{Name: "diff", Usage: "tell what differs under `PROFILE`: from elsewhere, in another version"},
@@ -75,8 +77,8 @@ func (g *gox) source(c *cli.Context) error {
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	switch {
-	case !c.Bool("probe") && (c.Bool("zip") || c.Bool("all") || c.Bool("sums") || c.IsSet("timeout")):
-		return usagef("source: --zip, --sums, --all and --timeout are about --probe\n\tgox source --probe --zip")
+	case !c.Bool("probe") && (c.Bool("zip") || c.Bool("all") || c.Bool("sums") || c.Bool("sumdb") || c.IsSet("timeout")):
+		return usagef("source: --zip, --sums, --sumdb, --all and --timeout are about --probe\n\tgox source --probe --zip")
 	case c.IsSet("diff") && (c.Bool("probe") || c.Bool("dot") || c.IsSet("html") || c.Bool("why")):
 		return usagef("source: --diff tells what differs and nothing else\n\tgox source --diff %s", c.String("diff"))
 	case c.Bool("json") && (c.Bool("dot") || c.Bool("why")) || c.Bool("dot") && c.Bool("why"):
@@ -213,7 +215,7 @@ func (g *gox) listSources(ctx context.Context, c *cli.Context, run *wrap.Run, ar
 	}
 	o := source.ProbeOptions{
 		Gateway: gateway.Config{Environ: q.Env, Dir: q.Dir, Profile: pl.Profile.Name, GOAUTH: pl.Env.Value("GOAUTH")},
-		Timeout: c.Duration("timeout"), Zip: c.Bool("zip"), Sums: c.Bool("sums"), All: c.Bool("all"),
+		Timeout: c.Duration("timeout"), Zip: c.Bool("zip"), Sums: c.Bool("sums"), SumDB: c.Bool("sumdb"), All: c.Bool("all"),
 	}
 	if relay := pl.Profile.Relay(run.Home); relay != nil {
 		o.Gateway.Policy = policy(relay)

@@ -27,6 +27,9 @@ const (
 	Confusion AlarmKind = "confusion"
 	// Unserved: the module cache has a module that no upstream has any more.
 	Unserved AlarmKind = "unserved"
+	// SumDiffers: the checksum database says something else than an upstream or
+	// go.sum.
+	SumDiffers AlarmKind = "sumdb"
 	// SumUnknown: go.sum has a hash that no upstream's content has.
 	SumUnknown AlarmKind = "sum"
 )
@@ -47,7 +50,7 @@ func (a Alarm) String() string {
 // alarm adds alarms, the worst first.
 func (r *Report) alarm(alarms ...Alarm) {
 	r.Alarms = append(r.Alarms, alarms...)
-	order := []AlarmKind{Differ, Confusion, Leak, SumUnknown, Unserved}
+	order := []AlarmKind{SumDiffers, Differ, Confusion, Leak, SumUnknown, Unserved}
 	slices.SortStableFunc(r.Alarms, func(a, b Alarm) int {
 		return cmp.Or(cmp.Compare(slices.Index(order, a.Kind), slices.Index(order, b.Kind)), cmp.Compare(a.Module, b.Module))
 	})

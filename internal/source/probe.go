@@ -35,6 +35,8 @@ type ProbeOptions struct {
 	// Sums also compares the other module versions that go.sum names. They get
 	// no answers in the report, but alarms.
 	Sums bool
+	// SumDB has go ask the checksum database too, and compares.
+	SumDB bool
 	// All asks everybody, also for what GOPRIVATE matches, and the repositories
 	// of modules that a proxy has.
 	All bool
@@ -79,7 +81,8 @@ func (a Answer) String() string {
 // come from outside, all at a time, and compares what they have: their .info and
 // .mod files, and with Zip the modules. It fills in Module.Probe, and adds alarms.
 //
-// It leaves the module cache alone, and the checksum database unasked. A module
+// It leaves the module cache alone, and unless SumDB the checksum database
+// unasked. A module
 // that GOPRIVATE matches is asked for at the first entry only, lest its name get
 // about, and the repository of one that a proxy has is left alone; unless All.
 func (r *Report) Probe(ctx context.Context, q Query, o ProbeOptions) error {
@@ -121,8 +124,14 @@ func (r *Report) Probe(ctx context.Context, q Query, o ProbeOptions) error {
 		wg.Go(func() { p.probe(ctx, m) })
 	}
 	wg.Wait()
+	if o.SumDB {
+		if err := p.askSumDB(ctx, g.GOPROXY(), modules); err != nil {
+			return err
+		}
+	}
 	for _, m := range modules {
 		r.alarm(r.compare(m)...)
+		r.alarm(r.disputed(m)...)
 	}
 	return ctx.Err()
 }
@@ -308,6 +317,13 @@ func (p *prober) hashZip(body io.Reader) (string, error) {
 	return dirhash.HashZip(f.Name(), dirhash.Hash1)
 }
 
+// apart is the environment for a go that works in dir, outside all modules, with
+// a module cache of its own.
+func (p *prober) apart(dir string, more ...string) []string {
+	return slices.Concat(p.q.Env, []string{"GOWORK=off", "GOFLAGS=-modcacherw", "GO111MODULE=on",
+		"GOTOOLCHAIN=local", "GOMODCACHE=" + filepath.Join(dir, "mod"), "GIT_TERMINAL_PROMPT=0"}, more)
+}
+
 // repository lets go ask the module's own repository, into a module cache that
 // is thrown away.
 func (p *prober) repository(ctx context.Context, m module.Version, a *Answer) {
@@ -320,14 +336,12 @@ func (p *prober) repository(ctx context.Context, m module.Version, a *Answer) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*p.o.Timeout) // the host, the tags, the commit
 	defer cancel()
-	env := append(slices.Clone(p.q.Env), "GOPROXY=direct", "GOSUMDB=off", "GOWORK=off", "GOFLAGS=-modcacherw", "GO111MODULE=on",
-		"GOTOOLCHAIN=local", "GOMODCACHE="+filepath.Join(dir, "mod"), "GIT_TERMINAL_PROMPT=0")
 	args := []string{"list", "-m", "-json", "--", m.String()}
 	if p.o.Zip {
 		args = []string{"mod", "download", "-json", "--", m.String()}
 	}
 	var out strings.Builder
-	fault, err := run(ctx, gocmd.Cmd{Path: p.q.Go, Args: args, Env: env, Dir: dir, Stdout: &out})
+	fault, err := run(ctx, gocmd.Cmd{Path: p.q.Go, Args: args, Env: p.apart(dir, "GOPROXY=direct", "GOSUMDB=off"), Dir: dir, Stdout: &out})
 	var said struct {
 		Version, GoMod, GoModSum, Sum, Error string
 		Origin                               *struct{ Hash string }

@@ -23,7 +23,7 @@ type settings struct {
 	gowork   string // "" where there is none, or off
 	modcache string
 
-	goproxy, gonoproxy, goprivate string
+	goproxy, gonoproxy, goprivate, gosumdb, gonosumdb string
 
 	mod      string // the value of -mod, "" for none
 	modfile  string // that of -modfile, absolute
@@ -47,13 +47,14 @@ func readSettings(ctx context.Context, q Query) (settings, error) {
 	if err != nil {
 		return settings{}, err
 	}
-	sources, err := gocmd.EnvJSON(ctx, q.Go, q.Dir, append(slices.Clone(q.Env), "GOTOOLCHAIN=local"), "GOPROXY", "GONOPROXY", "GOPRIVATE")
+	sources, err := gocmd.EnvJSON(ctx, q.Go, q.Dir, append(slices.Clone(q.Env), "GOTOOLCHAIN=local"), "GOPROXY", "GONOPROXY", "GOPRIVATE", "GOSUMDB", "GONOSUMDB")
 	if err != nil {
 		return settings{}, err
 	}
 	s := settings{
 		dir: q.Dir, version: v["GOVERSION"], goroot: v["GOROOT"], gomod: v["GOMOD"], gowork: v["GOWORK"], modcache: v["GOMODCACHE"],
 		goproxy: sources["GOPROXY"], gonoproxy: sources["GONOPROXY"], goprivate: sources["GOPRIVATE"],
+		gosumdb: sources["GOSUMDB"], gonosumdb: sources["GONOSUMDB"],
 	}
 	if s.gowork == "off" {
 		s.gowork = ""

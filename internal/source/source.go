@@ -140,6 +140,8 @@ type Module struct {
 	Origin *Origin `json:"origin,omitempty"`
 	// Probe is what the upstreams answered, where they were asked.
 	Probe []Answer `json:"probe,omitempty"`
+	// SumDB is what the checksum database said, where it was asked.
+	SumDB *SumDB `json:"sumDB,omitempty"`
 	// Rules are those that decided, in the order of their weight.
 	Rules []Rule `json:"rules,omitempty"`
 	Note  string `json:"note,omitempty"`

@@ -44,6 +44,9 @@ func (m *Module) Answers() string {
 		}
 		all = append(all, a.Upstream+" "+word)
 	}
+	if m.SumDB != nil {
+		all = append(all, m.SumDB.Name+" knows it")
+	}
 	return strings.Join(all, ", ")
 }
 
@@ -132,6 +135,9 @@ func (m *Module) Why() []string {
 	}
 	for _, a := range m.Probe {
 		say("\t%s", a)
+	}
+	if m.SumDB != nil {
+		say("\tThe checksum database %s says that its go.mod is %s, and its content %s.", m.SumDB.Name, m.SumDB.ModHash, m.SumDB.ZipHash)
 	}
 	for i, rule := range m.Rules {
 		if i == 0 {
