@@ -108,7 +108,7 @@ func (g *gox) toolchainList(c *cli.Context) error {
 	if c.Bool("available") {
 		versions, err := g.available(c.Context, store)
 		if err != nil {
-			return err
+			return &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 		}
 		views = merge(views, versions)
 	}
@@ -237,7 +237,10 @@ func (g *gox) toolchainInstall(c *cli.Context) error {
 			return err
 		}
 	}
-	return errors.Join(failed...)
+	if failed != nil {
+		return &wrap.ExitError{Code: wrap.ExitUsage, Err: errors.Join(failed...)}
+	}
+	return nil
 }
 
 func (g *gox) toolchainRemove(c *cli.Context) error {
