@@ -157,6 +157,10 @@ func (s Store) take(ctx context.Context, w Warming, report *Warmth) ([]Sum, erro
 	return have, err
 }
 
+// useNoted is how long the note of a use may be old. To write it each time is as
+// much work as all else that Has does.
+const useNoted = time.Hour
+
 // Has reports whether the store of verified modules has what sum says, and notes
 // its use.
 func (s Store) Has(sum Sum) bool {
@@ -164,19 +168,21 @@ func (s Store) Has(sum Sum) bool {
 	if err != nil {
 		return false
 	}
+	noted := s.verified(filepath.Join(key, owned.MarkerName))
 	if sum.GoMod {
-		file := s.verified(filepath.Join(goModDir, key))
-		data, err := os.ReadFile(file)
+		noted = s.verified(filepath.Join(goModDir, key))
+		data, err := os.ReadFile(noted)
 		if err != nil || hashGoMod(data) != sum.H1 {
 			return false
 		}
-		return os.Chtimes(file, time.Time{}, time.Now()) == nil
-	}
-	data, err := os.ReadFile(s.verified(filepath.Join(key, "hash")))
-	if err != nil || string(data) != sum.H1 {
+	} else if data, err := os.ReadFile(s.verified(filepath.Join(key, "hash"))); err != nil || string(data) != sum.H1 {
 		return false
 	}
-	return os.Chtimes(s.verified(filepath.Join(key, owned.MarkerName)), time.Time{}, time.Now()) == nil
+	fi, err := os.Lstat(noted)
+	if err == nil && time.Since(fi.ModTime()).Abs() > useNoted {
+		err = os.Chtimes(noted, time.Time{}, time.Now())
+	}
+	return err == nil
 }
 
 // A placing is one name to be made in a module cache.
@@ -219,7 +225,7 @@ func (s Store) place(ctx context.Context, w Warming, have []Sum, report *Warmth)
 	if report.Mode == Symlink {
 		report.Mode = s.linkStore(w.Dir)
 	}
-	if err := makeParents(w.Dir, slices.Concat(list, last)); err != nil {
+	if err := makeParents(ctx, w.Dir, slices.Concat(list, last)); err != nil {
 		return placeError(w.Dir, err)
 	}
 	reflinks := true
@@ -274,25 +280,29 @@ func (s Store) linkStore(dir string) string {
 	return ""
 }
 
-// makeParents makes the directories that list stands in.
-func makeParents(root string, list []placing) error {
-	made := map[string]bool{".": true, "cache": true}
-	var mkdir func(dir string) error
-	mkdir = func(dir string) error {
-		if made[dir] {
-			return nil
-		}
-		if err := mkdir(filepath.Dir(dir)); err != nil {
-			return err
-		}
-		made[dir] = true
-		if err := os.Mkdir(filepath.Join(root, dir), 0o777); !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		return nil
-	}
+// makeParents makes the directories that list stands in: all of one depth, and
+// then those in them.
+func makeParents(ctx context.Context, root string, list []placing) error {
+	known := map[string]bool{".": true, "cache": true}
+	var levels [][]string
 	for _, p := range list {
-		if err := mkdir(filepath.Dir(p.at)); err != nil {
+		for dir := filepath.Dir(p.at); !known[dir]; dir = filepath.Dir(dir) {
+			known[dir] = true
+			depth := strings.Count(dir, string(filepath.Separator))
+			for len(levels) <= depth {
+				levels = append(levels, nil)
+			}
+			levels[depth] = append(levels[depth], dir)
+		}
+	}
+	for _, level := range levels {
+		err := each(ctx, level, func(dir string) error {
+			if err := os.Mkdir(filepath.Join(root, dir), 0o777); !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+			return nil
+		})
+		if err != nil {
 			return err
 		}
 	}
