@@ -59,20 +59,20 @@ func (s *source) copyTo(ctx context.Context, dst *os.Root) error {
 				delete(have, name)
 			}
 		}
+		var list []string
 		for _, name := range slices.Sorted(mapKeys(files)) {
-			if err := ctx.Err(); err != nil {
-				return err
+			if before := have[name]; before == nil || !same(before, files[name]) {
+				list = append(list, name)
+				delete(have, name)
 			}
-			if before := have[name]; before != nil && same(before, files[name]) {
-				continue
-			}
+		}
+		copied, err := s.copyFiles(ctx, dst, list, files)
+		if err != nil {
+			return err
+		}
+		for i, name := range list {
 			changed = name
-			delete(have, name)
-			switch err := s.copyFile(dst, name, files[name]); {
-			case errors.Is(err, errChanged):
-			case err != nil:
-				return err
-			default:
+			if copied[i] {
 				have[name] = files[name]
 			}
 		}
@@ -89,12 +89,37 @@ func (s *source) all(ctx context.Context, dst *os.Root) error {
 	if err := s.walk(ctx, "", files); err != nil {
 		return err
 	}
-	for name, info := range files {
-		if err := s.copyFile(dst, name, info); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+	list := slices.Sorted(mapKeys(files))
+	copied, err := s.copyFiles(ctx, dst, list, files)
+	if i := slices.Index(copied, false); err == nil && i >= 0 {
+		return fmt.Errorf("%s: %w", list[i], errChanged)
+	}
+	return err
+}
+
+// copyFiles copies the files and symbolic links that list names, and reports
+// for each whether it was what files says.
+func (s *source) copyFiles(ctx context.Context, dst *os.Root, list []string, files map[string]fs.FileInfo) (copied []bool, err error) {
+	made := map[string]bool{}
+	for _, name := range list {
+		if dir := path.Dir(name); !made[dir] {
+			made[dir] = true
+			if err := mkdirAll(dst, filepath.FromSlash(dir)); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return nil
+	copied = make([]bool, len(list))
+	return copied, each(len(list), func(i int) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := s.copyFile(dst, list[i], files[list[i]])
+		if copied[i] = err == nil; err != nil && !errors.Is(err, errChanged) {
+			return fmt.Errorf("%s: %w", list[i], err)
+		}
+		return nil
+	})
 }
 
 func mapKeys(m map[string]fs.FileInfo) func(func(string) bool) {
@@ -118,16 +143,13 @@ var errChanged = errors.New("changed while it was copied")
 // where it is not what info says.
 func (s *source) copyFile(dst *os.Root, name string, info fs.FileInfo) error {
 	from, to := filepath.Join(s.root, filepath.FromSlash(name)), filepath.FromSlash(name)
-	if err := mkdirAll(dst, filepath.Dir(to)); err != nil {
-		return err
-	}
-	if err := dst.RemoveAll(to); err != nil {
-		return err
-	}
 	if info.Mode().Type() == fs.ModeSymlink {
 		target, err := os.Readlink(from)
 		if err != nil {
 			return errors.Join(errChanged, err)
+		}
+		if err := dst.RemoveAll(to); err != nil {
+			return err
 		}
 		return dst.Symlink(target, to)
 	}
@@ -143,16 +165,12 @@ func (s *source) copyFile(dst *os.Root, name string, info fs.FileInfo) error {
 	if now, err := in.Stat(); err != nil || !same(info, now) {
 		return errChanged
 	}
-	out, err := dst.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	out, err := create(dst, to, info.Mode())
 	if err != nil {
 		return err
 	}
 	if err = clone(out, in); err != nil {
 		_, err = io.Copy(out, in)
-	}
-	if err == nil {
-		// The modes of the source, whatever the umask; no set-user-id.
-		err = out.Chmod(info.Mode().Perm() | 0o400)
 	}
 	if cerr := out.Close(); err == nil {
 		err = cerr
@@ -164,6 +182,28 @@ func (s *source) copyFile(dst *os.Root, name string, info fs.FileInfo) error {
 		return errChanged
 	}
 	return nil
+}
+
+// create makes a file to write to, in place of what may be there. It has the
+// permissions of mode whatever the umask, and can be read; no set-user-id.
+func create(dst *os.Root, name string, mode fs.FileMode) (*os.File, error) {
+	perm := mode.Perm() | 0o400
+	out, err := dst.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	if errors.Is(err, fs.ErrExist) {
+		if err = dst.RemoveAll(name); err == nil {
+			out, err = dst.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if fi, err := out.Stat(); err != nil || fi.Mode().Perm() != perm {
+		if err := out.Chmod(perm); err != nil {
+			out.Close()
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // mkdirAll makes a directory and its parents with the same mode whatever the

@@ -139,8 +139,8 @@ func TestCopyModesAndNames(t *testing.T) {
 			t.Errorf("%q: %q %v", name, data, err)
 		}
 	}
-	a, ta, erra := sums(root)
-	b, tb, errb := sums(dir)
+	a, ta, erra := sums(root, nil)
+	b, tb, errb := sums(dir, nil)
 	if erra != nil || errb != nil || string(a) != string(b) || ta != tb || ta.Files != len(files) {
 		t.Errorf("sums of the original:\n%s%v %v\nof the copy:\n%s%v %v", a, ta, erra, b, tb, errb)
 	}
@@ -151,7 +151,7 @@ func TestCompare(t *testing.T) {
 	for _, name := range []string{"gone", "new\nline", "same", "x", "link"} {
 		write(t, filepath.Join(root, name), name)
 	}
-	before, _, err := sums(root)
+	before, _, err := sums(root, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestCompare(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
-	after, _, err := sums(root)
+	after, _, err := sums(root, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,7 +111,7 @@ func (s *Sandbox) members(ctx context.Context) (*Manifest, []member, error) {
 		}
 		m = now.manifest
 	}
-	list, tree, err := sums(s.Tree())
+	list, tree, err := sums(s.Tree(), nil)
 	if err != nil {
 		return nil, nil, err
 	}

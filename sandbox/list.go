@@ -101,7 +101,7 @@ func (s *Sandbox) Changes() ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	got, _, err := sums(s.Tree())
+	got, _, err := sums(s.Tree(), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -133,14 +134,6 @@ func (s *Sandbox) compiler(ctx context.Context) (string, error) {
 
 // note writes down what the workspace is, and keeps it as it is now.
 func (s *Sandbox) note(ctx context.Context) error {
-	list, tree, err := sums(s.Tree())
-	if err != nil {
-		return err
-	}
-	s.manifest.Tree = tree
-	if err := os.WriteFile(filepath.Join(s.dir, sumsFile), list, 0o644); err != nil {
-		return err
-	}
 	origin := filepath.Join(s.dir, originDir)
 	if err := os.Mkdir(origin, 0o755); err != nil {
 		return err
@@ -150,8 +143,12 @@ func (s *Sandbox) note(ctx context.Context) error {
 		return err
 	}
 	defer dst.Close()
-	src := source{root: s.Tree()}
-	if err := src.all(ctx, dst); err != nil {
+	list, tree, err := sums(s.Tree(), dst)
+	if err = cmp.Or(ctx.Err(), err); err != nil {
+		return err
+	}
+	s.manifest.Tree = tree
+	if err := os.WriteFile(filepath.Join(s.dir, sumsFile), list, 0o644); err != nil {
 		return err
 	}
 	return s.manifest.write(s.dir)

@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"unicode"
 )
 
@@ -21,55 +25,118 @@ import (
 // where the kind is "-" for a file, "x" for one that can be executed, "l" for a
 // symbolic link, whose hash is that of its target. Other modes, times and
 // owners do not count, nor does an empty directory.
-func sums(dir string) ([]byte, Tree, error) {
-	var b bytes.Buffer
+//
+// If copy is not nil, what is hashed is written there too.
+func sums(dir string, copy *os.Root) ([]byte, Tree, error) {
 	var t Tree
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, t, err
 	}
 	defer root.Close()
+	var all []hashed
 	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
 		if err != nil {
 			return err
 		}
-		h := sha256.New()
-		kind := "-"
-		switch {
-		case info.Mode().Type() == fs.ModeSymlink:
-			kind = "l"
-			target, err := root.Readlink(filepath.FromSlash(name))
-			if err != nil {
-				return err
+		if d.IsDir() {
+			if copy != nil && name != "." {
+				return mkdirAll(copy, filepath.FromSlash(name))
 			}
-			io.WriteString(h, target)
-		case info.Mode().IsRegular():
-			if info.Mode()&0o111 != 0 {
-				kind = "x"
-			}
-			f, err := root.Open(filepath.FromSlash(name))
-			if err != nil {
-				return err
-			}
-			n, err := io.Copy(h, f)
-			f.Close()
-			if err != nil {
-				return err
-			}
-			t.Size += n
-		default:
 			return nil
 		}
-		t.Files++
-		fmt.Fprintf(&b, "%x %s %s\n", h.Sum(nil), kind, spelt(name))
+		info, err := d.Info()
+		if err == nil && (info.Mode().IsRegular() || info.Mode().Type() == fs.ModeSymlink) {
+			all = append(all, hashed{name: name, info: info})
+		}
+		return err
+	})
+	if err != nil {
+		return nil, t, err
+	}
+	err = each(len(all), func(i int) error {
+		if err := all[i].hash(root, copy); err != nil {
+			return fmt.Errorf("%s: %w", all[i].name, err)
+		}
 		return nil
 	})
+	var b bytes.Buffer
+	for _, f := range all {
+		kind := "-"
+		switch {
+		case f.info.Mode().Type() == fs.ModeSymlink:
+			kind = "l"
+		case f.info.Mode()&0o111 != 0:
+			kind = "x"
+		}
+		fmt.Fprintf(&b, "%x %s %s\n", f.sum, kind, spelt(f.name))
+		t.Files, t.Size = t.Files+1, t.Size+f.size
+	}
 	t.Sum = sumOf(b.Bytes())
 	return b.Bytes(), t, err
+}
+
+// hashed is one line of what sums returns.
+type hashed struct {
+	name string
+	info fs.FileInfo
+	sum  [sha256.Size]byte
+	size int64 // of a file
+}
+
+// hash hashes the file in root, and writes it into copy, if that is not nil.
+func (f *hashed) hash(root, copy *os.Root) (err error) {
+	name := filepath.FromSlash(f.name)
+	if f.info.Mode().Type() == fs.ModeSymlink {
+		target, err := root.Readlink(name)
+		f.sum = sha256.Sum256([]byte(target))
+		if err == nil && copy != nil {
+			err = copy.Symlink(target, name)
+		}
+		return err
+	}
+	in, err := root.Open(name)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	h := sha256.New()
+	var to io.Writer = h
+	if copy != nil {
+		out, err := create(copy, name, f.info.Mode())
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, out.Close()) }()
+		if clone(out, in) != nil {
+			to = io.MultiWriter(h, out)
+		}
+	}
+	f.size, err = io.Copy(to, in)
+	h.Sum(f.sum[:0])
+	return err
+}
+
+// each calls f for 0 to n-1, on all processors, until one fails.
+func each(n int, f func(int) error) error {
+	var next, failed atomic.Int64
+	errs := make([]error, min(runtime.GOMAXPROCS(0), n))
+	var wg sync.WaitGroup
+	for worker := range errs {
+		wg.Go(func() {
+			for failed.Load() == 0 {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if errs[worker] = f(i); errs[worker] != nil {
+					failed.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 func sumOf(data []byte) string {

@@ -109,7 +109,7 @@ func (s *Sandbox) intact() (*Difference, error) {
 		return &Difference{"file", sumsFile, fmt.Sprintf("its hash is %s, the manifest says %s", got, s.manifest.Tree.Sum)}, nil
 	}
 	for _, dir := range []string{originDir, treeDir} {
-		got, _, err := sums(filepath.Join(s.dir, dir))
+		got, _, err := sums(filepath.Join(s.dir, dir), nil)
 		if err != nil {
 			return nil, err
 		}
@@ -180,7 +180,7 @@ func (s *Sandbox) twin(ctx context.Context, cached bool) (_ *Sandbox, err error)
 	if t.manifest.Go.CC, err = t.compiler(ctx); err != nil {
 		return nil, err
 	}
-	_, t.manifest.Tree, err = sums(t.Tree())
+	_, t.manifest.Tree, err = sums(t.Tree(), nil)
 	return t, err
 }
 
