@@ -1,8 +1,11 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -157,13 +160,27 @@ func (s *Sandbox) defaults(ctx context.Context) error {
 	for _, v := range s.variables {
 		have[v.Name] = true
 	}
-	values, err := gocmd.EnvJSON(ctx, s.toolchain.Path, s.Tree(), s.Environ(""))
-	if err != nil {
-		return err
+	// There is nothing in the tree yet, so that go goes by this alone.
+	var question bytes.Buffer
+	s.asking(&question, "env")
+	var values map[string]string
+	if data, ok := s.store().Answer(question.Bytes()); !ok || json.Unmarshal(data, &values) != nil {
+		var err error
+		if values, err = gocmd.EnvJSON(ctx, s.toolchain.Path, s.Tree(), s.Environ("")); err != nil {
+			return err
+		}
+		maps.DeleteFunc(values, func(name, value string) bool { return !isDefault(name, value) })
+		data, err := json.Marshal(values)
+		if err == nil {
+			err = s.store().Remember(question.Bytes(), data)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	for _, name := range profiles.Variables() {
 		value := values[name]
-		if have[name] || value == "" || !strings.HasPrefix(name, "GO") || strings.ContainsAny(value[:1], "/-") {
+		if have[name] || !isDefault(name, value) {
 			continue
 		}
 		v := Variable{Name: name, Value: redact.Variable(name, value), Origin: "go's default", value: value}
@@ -173,6 +190,12 @@ func (s *Sandbox) defaults(ctx context.Context) error {
 	s.manifest.Variables = s.variables
 	s.manifest.sort()
 	return nil
+}
+
+// isDefault reports whether go's variable has a value that does not depend on
+// where something stands.
+func isDefault(name, value string) bool {
+	return value != "" && strings.HasPrefix(name, "GO") && !strings.ContainsAny(value[:1], "/-")
 }
 
 // settle returns the value of a variable as it is to be inside: what names the

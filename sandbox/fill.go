@@ -63,12 +63,9 @@ func (s *Sandbox) outsiders(tree *os.Root) error {
 			errs = append(errs, fmt.Errorf("%s: %s %s: outside of the workspace that is copied\n\tname with --from a folder that holds both, and let the path be relative", file, what, dir))
 		}
 	}
-	err := fs.WalkDir(tree.FS(), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
+	err := walk(s.Tree(), func(name string, d fs.DirEntry) error {
 		if d.IsDir() {
-			if name != "." && (d.Name() == "vendor" || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") || strings.HasPrefix(d.Name(), "_")) {
+			if d.Name() == "vendor" || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") || strings.HasPrefix(d.Name(), "_") {
 				return fs.SkipDir
 			}
 			return nil

@@ -68,7 +68,7 @@ func Import(ctx context.Context, c Config, r io.Reader) (*Sandbox, error) {
 			s.toolchain.Go = gocmd.At(filepath.Join(goroot, "bin", "go")) // it has moved
 		}
 		if err == nil {
-			err = modstore.Store{Root: s.cache}.Moved(ctx, old, s.ModCache())
+			err = s.store().Moved(ctx, old, s.ModCache())
 		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", c.label(), err), s.discard())

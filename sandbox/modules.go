@@ -18,6 +18,7 @@ import (
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
 
+	"example.com/gox/internal/modstore"
 	"example.com/gox/internal/redact"
 )
 
@@ -25,6 +26,20 @@ import (
 // into the module cache: out of the caches in from, else through the sources
 // that the variables name.
 func (s *Sandbox) modules(ctx context.Context, from []string) error {
+	if err := s.workspace(); err != nil {
+		return err
+	}
+	question, err := s.question()
+	if err != nil {
+		return err
+	}
+	if ok, err := s.recall(ctx, question, from); ok || err != nil {
+		return err
+	}
+	before, err := s.answering(false)
+	if err != nil {
+		return err
+	}
 	if err := s.mains(ctx); err != nil {
 		return err
 	}
@@ -41,20 +56,24 @@ func (s *Sandbox) modules(ctx context.Context, from []string) error {
 	}
 	s.manifest.sort()
 	s.manifest.Modules = slices.Compact(s.manifest.Modules)
+	return s.remember(question, before)
+}
+
+// workspace finds the go.work in force.
+func (s *Sandbox) workspace() error {
+	if work := lookup(s.Environ(s.manifest.Dir), "GOWORK"); work != "off" {
+		rel, err := filepath.Rel(s.Tree(), work)
+		if err != nil {
+			return err
+		}
+		s.manifest.Work = filepath.ToSlash(rel)
+	}
 	return nil
 }
 
 // mains finds the main modules, as go sees them.
 func (s *Sandbox) mains(ctx context.Context) error {
 	m := &s.manifest
-	env := s.Environ(m.Dir)
-	if work := lookup(env, "GOWORK"); work != "off" {
-		rel, err := filepath.Rel(s.Tree(), work)
-		if err != nil {
-			return err
-		}
-		m.Work = filepath.ToSlash(rel)
-	}
 	for _, dir := range s.governed() {
 		out, err := s.output(ctx, s.inside(dir), s.Environ(dir), "list", "-m", "-f", "{{.Path}}\t{{.Dir}}")
 		if err != nil {
@@ -115,7 +134,13 @@ func (s *Sandbox) needed(ctx context.Context, dir string, from []string) error {
 		found, err := s.download(ctx, fetch, vouched.String(), missing)
 		if err == nil {
 			// They are at hand from now on, for the next sandbox too.
-			_, err = s.warm(ctx, []string{fetch}, found)
+			var since []modstore.Sum
+			for _, d := range found {
+				if d.Sum != "" {
+					since = append(since, modstore.Sum{Path: d.Path, Version: d.Version, H1: d.Sum})
+				}
+			}
+			_, err = s.warm(ctx, []string{fetch}, since)
 		}
 		if err = errors.Join(err, os.RemoveAll(fetch)); err != nil {
 			return err
@@ -130,8 +155,11 @@ func (s *Sandbox) needed(ctx context.Context, dir string, from []string) error {
 		if err != nil {
 			return err
 		}
-		if first, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n"); first != "" && s.log != nil {
-			s.log("there are packages that do not load, and what they need may not be here: %s", redact.Text(first))
+		if first, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n"); first != "" {
+			s.unloaded = true
+			if s.log != nil {
+				s.log("there are packages that do not load, and what they need may not be here: %s", redact.Text(first))
+			}
 		}
 		if _, err := s.warm(ctx, []string{s.ModCache()}, nil); err != nil { // for the next sandbox
 			return err
@@ -190,10 +218,10 @@ func (s *Sandbox) required(dir string) ([]module.Version, bool) {
 	flags := lookup(s.Environ(dir), "GOFLAGS")
 	// In a workspace go looks through the whole module graph for a package, and
 	// not through the go.mod first.
-	if s.manifest.Work != "" || len(s.manifest.Main) != 1 || strings.Contains(flags, "-mod") {
+	if s.manifest.Work != "" || len(s.governed()) != 1 || strings.Contains(flags, "-mod") {
 		return nil, false
 	}
-	at := path.Join(s.manifest.Main[0].Dir, "go.mod")
+	at := path.Join(dir, "go.mod")
 	data, err := os.ReadFile(s.inside(at))
 	if err != nil {
 		return nil, false
@@ -202,7 +230,7 @@ func (s *Sandbox) required(dir string) ([]module.Version, bool) {
 	if err != nil || mod.Go == nil || version.Compare("go"+mod.Go.Version, "go1.17") < 0 {
 		return nil, false
 	}
-	if len(mod.Require) > 0 && !exists(s.inside(path.Join(s.manifest.Main[0].Dir, "go.sum"))) {
+	if len(mod.Require) > 0 && !exists(s.inside(path.Join(dir, "go.sum"))) {
 		return nil, false
 	}
 	var list []module.Version

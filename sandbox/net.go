@@ -13,7 +13,6 @@ import (
 
 	"example.com/gox/internal/confine"
 	"example.com/gox/internal/gocmd"
-	"example.com/gox/internal/modstore"
 )
 
 // usesFile is where each use of the door is noted, a line of JSON each.
@@ -56,7 +55,7 @@ func (s *Sandbox) run(ctx context.Context, n network, c gocmd.Cmd) (code int, er
 		p.Net = confine.Host
 		return confine.Run(ctx, p, c)
 	}
-	p.ReadOnly = []string{modstore.Store{Root: s.cache}.Verified(), s.toolchain.GOROOT}
+	p.ReadOnly = []string{s.store().Verified(), s.toolchain.GOROOT}
 	if p.Net == confine.Sources {
 		if p.Allow, err = confine.SourcesOf(func(name string) string { return lookup(c.Env, name) }); err != nil {
 			return 0, err

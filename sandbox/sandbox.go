@@ -79,6 +79,7 @@ type Sandbox struct {
 	keep      bool
 	net       network
 	warmth    Warmth
+	unloaded  bool // there are packages that do not load
 	log       func(format string, args ...any)
 	progress  func(format string, args ...any)
 }
@@ -148,7 +149,7 @@ func New(ctx context.Context, c Config) (*Sandbox, error) {
 		old := s.ModCache()
 		err := s.settle(&c, final)
 		if err == nil {
-			err = modstore.Store{Root: s.cache}.Moved(ctx, old, s.ModCache())
+			err = s.store().Moved(ctx, old, s.ModCache())
 		}
 		if err != nil {
 			if !errors.Is(err, fs.ErrExist) {
@@ -224,6 +225,9 @@ func (s *Sandbox) settle(c *Config, final string) error {
 	}
 	return nil
 }
+
+// store returns the store of verified modules.
+func (s *Sandbox) store() modstore.Store { return modstore.Store{Root: s.cache} }
 
 // Dir returns the directory of the sandbox, with its manifest.
 func (s *Sandbox) Dir() string { return s.dir }

@@ -35,12 +35,9 @@ func sums(dir string, copy *os.Root) ([]byte, Tree, error) {
 	}
 	defer root.Close()
 	var all []hashed
-	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
+	err = walk(dir, func(name string, d fs.DirEntry) error {
 		if d.IsDir() {
-			if copy != nil && name != "." {
+			if copy != nil {
 				return mkdirAll(copy, filepath.FromSlash(name))
 			}
 			return nil
@@ -74,6 +71,17 @@ func sums(dir string, copy *os.Root) ([]byte, Tree, error) {
 	}
 	t.Sum = sumOf(b.Bytes())
 	return b.Bytes(), t, err
+}
+
+// walk calls f for what is below dir, with slash-separated paths, in the order of
+// fs.WalkDir. (A walk through an os.Root opens each directory from the root.)
+func walk(dir string, f func(name string, d fs.DirEntry) error) error {
+	return filepath.WalkDir(dir, func(at string, d fs.DirEntry, err error) error {
+		if err != nil || at == dir {
+			return err
+		}
+		return f(filepath.ToSlash(at[len(dir)+1:]), d)
+	})
 }
 
 // hashed is one line of what sums returns.

@@ -162,6 +162,9 @@ func (s *Sandbox) twin(ctx context.Context, cached bool) (_ *Sandbox, err error)
 	if err := src.all(ctx, tree); err != nil {
 		return nil, err
 	}
+	if err := t.workspace(); err != nil {
+		return nil, err
+	}
 	if err := t.mains(ctx); err != nil {
 		return nil, err
 	}

@@ -25,9 +25,9 @@ func (s *Sandbox) Warmth() Warmth { return s.warmth }
 
 // warm gives s what its go.sum files name and this machine has: out of gox's
 // store of verified modules, where it is taken from the module caches in from if its
-// bytes hash to what go.sum says, or go has said in since. It returns what is
-// there, MODULE@VERSION.
-func (s *Sandbox) warm(ctx context.Context, from []string, since []downloaded) (map[string]bool, error) {
+// bytes hash to what go.sum says, the manifest or more. It returns what is
+// there, as Sum.String has it.
+func (s *Sandbox) warm(ctx context.Context, from []string, more []modstore.Sum) (map[string]bool, error) {
 	list, err := s.sums()
 	if err != nil {
 		return nil, err
@@ -37,15 +37,11 @@ func (s *Sandbox) warm(ctx context.Context, from []string, since []downloaded) (
 			list = append(list, modstore.Sum{Path: m.Path, Version: m.Version, H1: m.Sum})
 		}
 	}
-	for _, d := range since {
-		if d.Sum != "" {
-			list = append(list, modstore.Sum{Path: d.Path, Version: d.Version, H1: d.Sum})
-		}
-	}
+	list = append(list, more...)
 	if len(list) == 0 {
 		return nil, nil
 	}
-	report, err := modstore.Store{Root: s.cache}.Warm(ctx, modstore.Warming{
+	report, err := s.store().Warm(ctx, modstore.Warming{
 		Dir: s.ModCache(), Sums: list, From: from, GoVersion: s.toolchain.Version,
 	})
 	if err != nil {

@@ -22,7 +22,8 @@ import (
 )
 
 // What stands in the store of verified modules: <key>, a module version each;
-// gomod/<key>, go.mod files; users/<…>, which caches have links to what.
+// gomod/<key>, go.mod files; users/<…>, which caches have links to what;
+// answers/<key>, what go has said.
 const (
 	kindVerified = "verified"
 	goModDir     = "gomod"
@@ -268,6 +269,9 @@ func (s Store) prune(ctx context.Context, opts modcache.PruneOptions) ([]modcach
 		}
 		gone.Files, gone.Size = gone.Files+1, gone.Size+fi.Size()
 	}
+	if err := s.pruneAnswers(opts, &gone); err != nil {
+		return nil, err
+	}
 	if gone.Files == 0 {
 		return nil, nil
 	}
@@ -303,7 +307,7 @@ func (s Store) remove() error {
 		return err
 	}
 	var errs []error
-	for _, name := range append(modules, usersDir, goModDir) {
+	for _, name := range append(modules, usersDir, answersDir, goModDir) {
 		if err := owned.Remove(s.verified(name)); !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}

@@ -178,11 +178,7 @@ func (s Store) Has(sum Sum) bool {
 	} else if data, err := os.ReadFile(s.verified(filepath.Join(key, "hash"))); err != nil || string(data) != sum.H1 {
 		return false
 	}
-	fi, err := os.Lstat(noted)
-	if err == nil && time.Since(fi.ModTime()).Abs() > useNoted {
-		err = os.Chtimes(noted, time.Time{}, time.Now())
-	}
-	return err == nil
+	return note(noted) == nil
 }
 
 // A placing is one name to be made in a module cache.
