@@ -12,8 +12,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rogpeppe/go-internal/dirhash"
 	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/sumdb/dirhash"
 
 	"example.com/gox/internal/modcache"
 )
