@@ -404,7 +404,7 @@ func (g *gox) profileAllow(c *cli.Context, allow bool) error {
 	}
 	files := set.Project()
 	if len(files) == 0 {
-		return usagef("there is no %s here or above, so there is nothing to allow\n\tgox profile init", profiles.FileName)
+		return usagef("there is no %s here or above, so there is nothing to %s\n\tgox profile init", profiles.FileName, c.Command.Name)
 	}
 	trust := g.Trust()
 	type result struct {

@@ -67,7 +67,7 @@ func (t *Toolchains) install(ctx context.Context, v, dir string) error {
 	if _, err := os.Lstat(t.dir(v)); err == nil {
 		return fmt.Errorf("%s: it stands there already, without a gox marker file\n\tmove it away", t.dir(v))
 	}
-	d, err := t.downloader(ctx, dir, display(v))
+	d, err := t.downloader(ctx, dir, "install "+display(v))
 	if err != nil {
 		return fmt.Errorf("go %s: %w", display(v), err)
 	}
@@ -80,7 +80,7 @@ func (t *Toolchains) install(ctx context.Context, v, dir string) error {
 		err = errors.New(answer.Error)
 	}
 	if err != nil {
-		return t.failure(ctx, "go "+display(v), "not to be had", display(v), d, err)
+		return t.failure(ctx, "go "+display(v), "not to be had", "install "+display(v), d, err)
 	}
 	goroot := filepath.Join(d.modcache(), filepath.FromSlash(module))
 	if got := versionOf(goroot); got != v {
@@ -111,10 +111,11 @@ func (t *Toolchains) install(ctx context.Context, v, dir string) error {
 	return nil
 }
 
-// available is Available with the GOPROXY that was asked, fit to be shown.
-func (t *Toolchains) available(ctx context.Context) (versions []string, goproxy string, err error) {
+// available is Available with the GOPROXY that was asked, fit to be shown. again
+// is the call that wants it, behind "gox toolchain".
+func (t *Toolchains) available(ctx context.Context, again string) (versions []string, goproxy string, err error) {
 	err = t.work(ctx, "", func(dir string) error {
-		d, err := t.downloader(ctx, dir, "VERSION")
+		d, err := t.downloader(ctx, dir, again)
 		if err != nil {
 			return fmt.Errorf("go releases: %w", err)
 		}
@@ -131,7 +132,7 @@ func (t *Toolchains) available(ctx context.Context) (versions []string, goproxy 
 			err = errors.New(answer.Error.Err)
 		}
 		if err != nil {
-			return t.failure(ctx, "go releases", "not to be listed", "VERSION", d, err)
+			return t.failure(ctx, "go releases", "not to be listed", again, d, err)
 		}
 		for _, m := range answer.Versions {
 			name, ok := strings.CutSuffix(strings.TrimPrefix(m, "v0.0.1-"), platform)
@@ -149,8 +150,8 @@ func (t *Toolchains) available(ctx context.Context) (versions []string, goproxy 
 }
 
 // failure returns the error for what, which the go command of d could not get.
-// retry is what to install from elsewhere.
-func (t *Toolchains) failure(ctx context.Context, what, could, retry string, d *downloader, err error) error {
+// again is what to call for another source, behind "gox toolchain".
+func (t *Toolchains) failure(ctx context.Context, what, could, again string, d *downloader, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", what, ctx.Err())
 	}
@@ -168,8 +169,8 @@ func (t *Toolchains) failure(ctx context.Context, what, could, retry string, d *
 		_, reason, _ = strings.Cut(rest, ": ")
 	}
 	reason, more, _ := strings.Cut(reason, "\n")
-	return fmt.Errorf("%s: %s from GOPROXY=%s: %s%s\n\tto try another source: gox -p mirror toolchain install %s",
-		what, could, d.shown, redact.Text(strings.TrimPrefix(reason, "module "+modPath+": ")), detail(more), retry)
+	return fmt.Errorf("%s: %s from GOPROXY=%s: %s%s\n\tto try another source: gox -p mirror toolchain %s",
+		what, could, d.shown, redact.Text(strings.TrimPrefix(reason, "module "+modPath+": ")), detail(more), again)
 }
 
 // A downloader is a go command with the environment to download toolchains in.
@@ -189,13 +190,13 @@ func (d *downloader) cmd(args ...string) Cmd {
 // modcache returns the module cache to download to.
 func (d *downloader) modcache() string { return filepath.Join(d.dir, "mod") }
 
-// downloader returns the go command that downloads, with dir to work in. What
-// to install by other means, should there be none, is retry.
+// downloader returns the go command that downloads, with dir to work in. again
+// is as for failure.
 //
 // The environment decides where a toolchain comes from, and nothing else: not
 // whether it is verified. Whoever could make gox skip the checksum database
 // could make it run any program.
-func (t *Toolchains) downloader(ctx context.Context, dir, retry string) (*downloader, error) {
+func (t *Toolchains) downloader(ctx context.Context, dir, again string) (*downloader, error) {
 	d := &downloader{path: t.Go, dir: dir}
 	if d.path == "" {
 		all, err := t.Installed()
@@ -231,7 +232,7 @@ func (t *Toolchains) downloader(ctx context.Context, dir, retry string) (*downlo
 	d.shown = redact.Text(env["GOPROXY"])
 	goproxy := proxies(env["GOPROXY"])
 	if goproxy == "" {
-		return nil, fmt.Errorf("GOPROXY=%s names no module proxy, and toolchains come from nowhere else\n\tgox -p mirror toolchain install %s", d.shown, retry)
+		return nil, fmt.Errorf("GOPROXY=%s names no module proxy, and toolchains come from nowhere else\n\tgox -p mirror toolchain %s", d.shown, again)
 	}
 	if d.gosumdb == "" || d.gosumdb == "off" {
 		def, err := EnvJSON(ctx, d.path, dir, append(slices.Clone(d.env), "GOENV=off", "GOSUMDB="), "GOSUMDB")

@@ -178,7 +178,7 @@ func (e *missingError) Is(target error) bool { return target == fs.ErrNotExist }
 // Available returns the releases for this platform that the module proxies
 // list, oldest first, release candidates included.
 func (t *Toolchains) Available(ctx context.Context) ([]string, error) {
-	versions, _, err := t.available(ctx)
+	versions, _, err := t.available(ctx, "list --available")
 	return versions, err
 }
 
@@ -194,7 +194,7 @@ func (t *Toolchains) Resolve(ctx context.Context, spec string) ([]string, error)
 	var listed []string
 	var goproxy string
 	if sp.needsList() {
-		if listed, goproxy, err = t.available(ctx); err != nil {
+		if listed, goproxy, err = t.available(ctx, "install "+spec); err != nil {
 			return nil, err
 		}
 	}
