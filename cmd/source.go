@@ -190,41 +190,54 @@ func (g *gox) listSources(ctx context.Context, c *cli.Context, run *wrap.Run, ar
 	for _, file := range c.StringSlice("records") {
 		q.Records = append(q.Records, wrap.Absolute(file, g.Dir))
 	}
+	var done func()
+	q.Scratch, done = g.scratch()
+	defer done()
+	report, err := source.List(ctx, q)
+	var noModule *source.NoModuleError
+	if errors.As(err, &noModule) {
+		return nil, usage(err)
+	}
+	if err == nil && c.Bool("probe") {
+		err = g.probe(ctx, c, pl, q, report)
+	}
+	return report, err
+}
+
+// scratch returns what makes a directory when it is first wanted, and what
+// removes it. If gox is killed, the next run does.
+func (g *gox) scratch() (dir func() (string, error), done func()) {
 	var fresh *modcache.Fresh
-	q.Scratch = func() (dir string, err error) {
+	dir = func() (string, error) {
 		if fresh == nil {
-			// What a killed run leaves in one of these the next run removes.
+			var err error
 			if fresh, err = g.Modcaches().Fresh(map[string]string{"profile": "source"}); err != nil {
 				return "", err
 			}
 		}
 		return fresh.GOMODCACHE(), os.MkdirAll(fresh.GOMODCACHE(), 0o700)
 	}
-	defer func() {
+	return dir, func() {
 		if fresh != nil {
 			fresh.Close()
 		}
-	}()
-	report, err := source.List(ctx, q)
-	var noModule *source.NoModuleError
-	if errors.As(err, &noModule) {
-		return nil, usage(err)
 	}
-	if err != nil || !c.Bool("probe") {
-		return report, err
-	}
+}
+
+// probe asks the upstreams of the plan about the report's modules.
+func (g *gox) probe(ctx context.Context, c *cli.Context, pl *wrap.Plan, q source.Query, report *source.Report) error {
 	o := source.ProbeOptions{
 		Gateway: gateway.Config{Environ: q.Env, Dir: q.Dir, Profile: pl.Profile.Name, GOAUTH: pl.Env.Value("GOAUTH")},
 		Timeout: c.Duration("timeout"), Zip: c.Bool("zip"), Sums: c.Bool("sums"), SumDB: c.Bool("sumdb"), All: c.Bool("all"),
 	}
-	if relay := pl.Profile.Relay(run.Home); relay != nil {
+	if relay := pl.Profile.Relay(g.Home); relay != nil {
 		o.Gateway.Policy = policy(relay)
 	}
 	if g.Interactive() {
 		o.Progress = func(done, all int) { fmt.Fprintf(g.Stderr, "\r\x1b[Kasked for %d of %d modules", done, all) }
 		defer fmt.Fprint(g.Stderr, "\r\x1b[K")
 	}
-	return report, report.Probe(ctx, q, o)
+	return report.Probe(ctx, q, o)
 }
 
 // otherCaches are the module caches besides the plan's: go's own, and those

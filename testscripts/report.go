@@ -239,6 +239,9 @@ func (n *counts) add(row Row) {
 
 func (n counts) String() string {
 	text := fmt.Sprintf("%d claims, of which %d change between versions.", n.claims, n.change)
+	if n.claims == 1 {
+		text = fmt.Sprintf("1 claim, of which %d changes between versions.", n.change)
+	}
 	if n.deviate > 0 {
 		text += fmt.Sprintf(" %d are not as their script says.", n.deviate)
 	}
