@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -96,7 +96,7 @@ func (s *Sandbox) Verify(ctx context.Context, o VerifyOptions) (Verification, er
 		return v, fmt.Errorf("the second sandbox: %w", err)
 	}
 	defer b.remove()
-	return v, v.compare(a, b)
+	return v, v.compare(ctx, a, b)
 }
 
 // intact compares the files of s and of its toolchain with the manifest.
@@ -211,6 +211,7 @@ func differing(a, b *Manifest) *Difference {
 
 // A built is what a build of all packages gave.
 type built struct {
+	in       *Sandbox
 	packages []compiled        // in the order of their dependencies
 	binaries map[string]string // files by package
 	dir      string
@@ -227,7 +228,7 @@ func (s *Sandbox) buildAll(ctx context.Context, patterns []string) (_ *built, er
 	if err != nil {
 		return nil, err
 	}
-	b := &built{dir: dir, binaries: map[string]string{}}
+	b := &built{in: s, dir: dir, binaries: map[string]string{}}
 	defer func() {
 		if err != nil {
 			b.remove()
@@ -284,7 +285,7 @@ func hashFile(name string) (sum string, size int64, err error) {
 }
 
 // compare compares two builds.
-func (v *Verification) compare(a, b *built) error {
+func (v *Verification) compare(ctx context.Context, a, b *built) error {
 	v.Packages = len(a.packages)
 	var lines []string
 	for _, p := range a.packages {
@@ -324,29 +325,51 @@ func (v *Verification) compare(a, b *built) error {
 			return err
 		}
 		if sum != other && v.Difference == nil {
-			v.Difference = &Difference{"binary", name, howBinaries(a.binaries[name], b.binaries[name])}
+			v.Difference = &Difference{"binary", name, howBinaries(ctx, name, a, b)}
 		}
 	}
 	if v.Difference != nil {
-		v.Difference.How += flagsOf(a, names)
+		v.Difference.How += flagsOf(ctx, a, names)
 	}
 	return nil
 }
 
-// howBinaries names the first build setting in which two binaries differ.
-func howBinaries(a, b string) string {
-	x, errx := buildinfo.ReadFile(a)
-	y, erry := buildinfo.ReadFile(b)
-	if errx != nil || erry != nil {
+// settings returns the build settings of the program of the package name, in
+// their order, nil where they cannot be read. The go of the sandbox reads them
+// (go version -m gives the text form of debug.BuildInfo, since go1.18): package
+// debug/buildinfo links readers of four formats of programs into gox, which
+// every wrapped run would load.
+func (b *built) settings(ctx context.Context, name string) []debug.BuildSetting {
+	out, err := b.in.output(ctx, b.in.Tree(), b.in.Environ(""), "version", "-m", b.binaries[name])
+	if err != nil {
+		return nil
+	}
+	_, text, _ := strings.Cut(string(out), "\n")
+	text = strings.ReplaceAll(strings.TrimPrefix(text, "\t"), "\n\t", "\n")
+	info, err := debug.ParseBuildInfo(text)
+	if err != nil {
+		return nil
+	}
+	return info.Settings
+}
+
+// howBinaries names the first build setting in which two programs differ.
+func howBinaries(ctx context.Context, name string, a, b *built) string {
+	here, there := a.settings(ctx, name), b.settings(ctx, name)
+	if here == nil || there == nil {
 		return "the binaries differ"
 	}
-	settings := map[string]string{}
-	for _, s := range y.Settings {
-		settings[s.Key] = s.Value
+	valueIn := func(settings []debug.BuildSetting, key string) string {
+		for _, s := range settings {
+			if s.Key == key {
+				return s.Value
+			}
+		}
+		return ""
 	}
-	for _, s := range x.Settings {
-		if other := settings[s.Key]; other != s.Value {
-			return fmt.Sprintf("the binaries differ, first in the build setting %s: here %q, in the second sandbox %q", s.Key, s.Value, other)
+	for _, s := range slices.Concat(here, there) { // one of them may lack it
+		if x, y := valueIn(here, s.Key), valueIn(there, s.Key); x != y {
+			return fmt.Sprintf("the binaries differ, first in the build setting %s: here %q, in the second sandbox %q", s.Key, x, y)
 		}
 	}
 	return "the binaries differ, and their build settings do not"
@@ -354,16 +377,14 @@ func howBinaries(a, b string) string {
 
 // flagsOf says of a build whose outcome depends on its place that -trimpath was
 // not in force, which is the most likely reason.
-func flagsOf(b *built, names []string) string {
+func flagsOf(ctx context.Context, b *built, names []string) string {
 	for _, name := range names {
-		info, err := buildinfo.ReadFile(b.binaries[name])
-		if err != nil {
+		settings := b.settings(ctx, name)
+		if settings == nil {
 			continue
 		}
-		for _, s := range info.Settings {
-			if s.Key == "-trimpath" && s.Value == "true" {
-				return ""
-			}
+		if slices.Contains(settings, debug.BuildSetting{Key: "-trimpath", Value: "true"}) {
+			return ""
 		}
 		return "\n\tthe flag -trimpath is not in force: paths enter what is built"
 	}
