@@ -284,7 +284,8 @@ func (g *gox) showSources(c *cli.Context, r *source.Report) error {
 	for _, note := range r.Notes {
 		fmt.Fprintln(g.Stderr, "gox: "+g.placed(note))
 	}
-	if r.Incomplete != "" {
+	// Whoever asks for one module does not miss others that nothing needs.
+	if r.Incomplete != "" && !(r.Enough && c.Args().Present()) {
 		mend := ""
 		if strings.Contains(r.Incomplete, "GOPROXY=off") && r.GoProxy != "off" {
 			mend = "\n\tgox asks go without a network; let go fetch the go.mod files that are missing: gox source --download, or any build"
