@@ -2,12 +2,14 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/mod/module"
 
@@ -41,19 +43,32 @@ func (p *prober) askSumDB(ctx context.Context, goproxy string, modules []*Module
 	if len(modules) == 0 {
 		return nil
 	}
-	args := []string{"list", "-e", "-m", "-json", "--"}
-	for _, m := range modules {
-		args = append(args, m.Content().String())
-	}
 	dir, err := os.MkdirTemp(p.dir, "sumdb-")
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*p.o.Timeout)
 	defer cancel()
-	// Where go fails, or has no time left, it has asked for fewer.
-	_, err = run(ctx, gocmd.Cmd{Path: p.q.Go, Args: args, Env: p.apart(dir, "GOPROXY="+goproxy), Dir: dir})
-	if err != nil && ctx.Err() == nil {
+	// One go asks for one module after the other, so that there are several.
+	env := p.apart(dir, "GOPROXY="+goproxy)
+	var wg sync.WaitGroup
+	errs := make([]error, cap(p.slots))
+	for i := range errs {
+		args := []string{"list", "-e", "-m", "-json", "--"}
+		none := len(args)
+		for j := i; j < len(modules); j += len(errs) {
+			args = append(args, modules[j].Content().String())
+		}
+		if len(args) == none {
+			break
+		}
+		wg.Go(func() {
+			// Where it fails, or has no time left, it has asked for fewer.
+			_, errs[i] = run(ctx, gocmd.Cmd{Path: p.q.Go, Args: args, Env: env, Dir: dir})
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil && ctx.Err() == nil {
 		return err
 	}
 	said := map[string]SumDB{}
