@@ -3,11 +3,17 @@
 package cmd_test
 
 import (
+	"compress/gzip"
+	"errors"
+	"flag"
 	"fmt"
+	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -98,38 +104,79 @@ func (s *sandboxer) whole(t *testing.T, name string) {
 	}
 }
 
-// gox is killed at random points of making, using and removing sandboxes, more
-// than a hundred times. What stands under a name is whole, nothing outside has
-// changed, and the next command clears up.
+// kills is how many processes a test kills before it is content.
+var kills = flag.Int("kills", 120, "how many `processes` TestSandboxKilled kills")
+
+// wholeArchive checks an archive that may be there: it can be read to its end.
+func wholeArchive(t *testing.T, file string) {
+	t.Helper()
+	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err == nil {
+		_, err = io.Copy(io.Discard, z)
+	}
+	if err != nil {
+		t.Errorf("%s: not whole: %v", file, err)
+	}
+}
+
+// gox is killed at random points of making, using, carrying and removing
+// sandboxes, a hundred times and more. What stands under a name is whole, an
+// archive too, nothing outside has changed, and the next command clears up.
+//
+//	go test ./cmd -run SandboxKilled -v -kills 1000
 func TestSandboxKilled(t *testing.T) {
 	s := newSandboxer(t)
 	before := s.sourceNow(t)
-	kinds := []func(name string) []string{
-		func(name string) []string { return []string{"create", "--go", sandboxGo, name} },
-		func(name string) []string { return []string{"run", name, "--", "sh", "-c", "echo x >made"} },
-		func(string) []string { return []string{"run", "--go", sandboxGo, "--", "sh", "-c", "echo x >made"} },
-		func(name string) []string { return []string{"remove", name} },
+	archives := t.TempDir()
+	archive := func(name string) string { return filepath.Join(archives, name+".tar.gz") }
+	kinds := []struct {
+		verb string
+		args func(name string) []string
+	}{
+		{"create", func(name string) []string { return []string{"create", "--go", sandboxGo, name} }},
+		{"run", func(name string) []string { return []string{"run", name, "--", "sh", "-c", "echo x >made"} }},
+		{"run, without a name", func(string) []string { return []string{"run", "--go", sandboxGo, "--", "sh", "-c", "echo x >made"} }},
+		{"export", func(name string) []string { return []string{"export", name, archive(name)} }},
+		{"remove", func(name string) []string { return []string{"remove", name} }},
+		{"import", func(name string) []string { return []string{"import", archive("probe"), name} }},
 	}
 	// How long each takes when it lives.
-	var took [4]time.Duration
+	took := make([]time.Duration, len(kinds))
 	for i, kind := range kinds {
 		start := time.Now()
-		if status, out := s.gox(t, kind("probe")...); status != "0" {
-			t.Fatalf("%q: status %s\n%s", kind("probe"), status, out)
+		if status, out := s.gox(t, kind.args("probe")...); status != "0" {
+			t.Fatalf("%s: status %s\n%s", kind.verb, status, out)
 		}
 		took[i] = time.Since(start)
 	}
-	const workers, each = 4, 60
+	s.gox(t, "remove", "probe")
+	const workers = 4
 	var group sync.WaitGroup
 	var mu sync.Mutex
-	killed := 0
+	runs, killed, each := 0, 0, make([]int, len(kinds))
 	for w := range workers {
 		group.Go(func() {
 			name := fmt.Sprintf("box%d", w)
-			for range each {
-				i := rand.IntN(len(kinds))
-				c := s.command(kinds[i](name)...)
+			for {
 				mu.Lock()
+				if killed >= *kills || runs > 10*(*kills) {
+					mu.Unlock()
+					return
+				}
+				runs++
+				i := slices.Index(each, slices.Min(each))
+				if rand.IntN(2) == 0 { // else what was killed least
+					i = rand.IntN(len(kinds))
+				}
+				c := s.command(kinds[i].args(name)...)
 				delay := time.Duration(rand.Int64N(int64(2 * took[i])))
 				mu.Unlock()
 				start := time.Now()
@@ -143,6 +190,7 @@ func TestSandboxKilled(t *testing.T) {
 				mu.Lock()
 				if c.ProcessState.ExitCode() < 0 {
 					killed++
+					each[i]++
 				} else if c.ProcessState.Success() {
 					took[i] = time.Since(start) // the machine may be busier now, or less
 				}
@@ -150,13 +198,20 @@ func TestSandboxKilled(t *testing.T) {
 				if _, err := os.Stat(filepath.Join(s.cache, "sandbox", name)); err == nil {
 					s.whole(t, name)
 				}
+				wholeArchive(t, archive(name))
 			}
 		})
 	}
 	group.Wait()
-	t.Logf("%d of %d were killed", killed, workers*each)
-	if killed < 60 {
-		t.Errorf("only %d of %d were killed before they had ended", killed, workers*each)
+	for i, kind := range kinds {
+		t.Logf("%s: killed %d times", kind.verb, each[i])
+		if each[i] < *kills/20 {
+			t.Errorf("%s: that is too few", kind.verb)
+		}
+	}
+	t.Logf("%d of %d were killed", killed, runs)
+	if killed < *kills {
+		t.Errorf("only %d of %d were killed before they had ended", killed, runs)
 	}
 	if after := s.sourceNow(t); after != before {
 		t.Errorf("the workspace outside was\n%s\nand is\n%s", before, after)
