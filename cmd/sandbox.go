@@ -23,13 +23,12 @@ import (
 
 func (g *gox) sandboxCommand() *cli.Command {
 	making := func(flags ...cli.Flag) []cli.Flag {
-		return append([]cli.Flag{
+		return slices.Concat([]cli.Flag{
 			&cli.StringSliceFlag{Name: "p", Aliases: []string{"profile"}, Usage: "as gox's own flag: the `PROFILE` that decides go's variables"},
 			&cli.StringFlag{Name: "go", Usage: "as gox's own flag: pin this Go `VERSION`, or a GOROOT"},
 			&cli.StringFlag{Name: "from", Usage: "copy this `DIR`; as a rule that of the go.work or go.mod in force"},
 			&cli.StringSliceFlag{Name: "use", Usage: "extract a published `MODULE@VERSION` into the workspace; repeatable"},
-			netFlag(),
-		}, flags...)
+		}, netFlags(), flags)
 	}
 	return &cli.Command{
 		Name: "sandbox", Usage: "close a workspace, so that it gives the same answer anywhere",
@@ -65,7 +64,7 @@ did not run. Without NAME the flags are those of create.
 			{
 				Name: "shell", Usage: "open a shell inside", ArgsUsage: "NAME",
 				Description: "   gox sandbox shell bug42",
-				Flags:       []cli.Flag{&cli.StringFlag{Name: "dir", Usage: "start in this `DIR` of the workspace"}, netFlag()},
+				Flags:       append(netFlags(), &cli.StringFlag{Name: "dir", Usage: "start in this `DIR` of the workspace"}),
 				Action:      g.sandboxShell,
 			},
 			{
@@ -129,7 +128,7 @@ func (g *gox) sandboxConfig(ctx context.Context, c *cli.Context) (sandbox.Config
 		g.Opts.GoVersion = c.String("go")
 	}
 	config := sandbox.Config{
-		Cache: g.CacheDir, Environ: g.Environ, Net: c.String("net"), Helper: g.Executable, Env: g.Opts.Overrides, Use: c.StringSlice("use"),
+		Cache: g.CacheDir, Environ: g.Environ, Net: c.String("net"), Allow: c.StringSlice("allow"), Helper: g.Executable, Env: g.Opts.Overrides, Use: c.StringSlice("use"),
 		Log: func(line string) { fmt.Fprintln(g.Stderr, "gox: "+g.Plain(line)) },
 	}
 	if g.Interactive() {
@@ -276,17 +275,30 @@ func (g *gox) printSandbox(c *cli.Context, name string, s *sandbox.Sandbox) erro
 	return nil
 }
 
-// openSandbox opens the sandbox that is a verb's argument. net is --net, "" for
-// a verb that has none.
-func (g *gox) openSandbox(ctx context.Context, name, net string) (*sandbox.Sandbox, error) {
+// openSandbox opens the sandbox that is a verb's argument, as its flags --net and
+// --allow say, if it has them.
+func (g *gox) openSandbox(ctx context.Context, c *cli.Context, name string) (*sandbox.Sandbox, error) {
 	if err := sandbox.CheckName(name); err != nil {
 		return nil, &wrap.ExitError{Code: wrap.ExitUsage, Err: err}
 	}
 	if err := g.CheckCacheDir(); err != nil {
 		return nil, err
 	}
-	s, err := sandbox.Open(ctx, sandbox.Config{Name: name, Cache: g.CacheDir, Environ: g.Environ, Net: net, Helper: g.Executable})
+	s, err := sandbox.Open(ctx, sandbox.Config{Name: name, Cache: g.CacheDir, Environ: g.Environ, Net: c.String("net"), Allow: c.StringSlice("allow"), Helper: g.Executable})
 	return s, sandboxFault(err)
+}
+
+// inSandbox opens the sandbox that is a verb's argument for as long as f takes,
+// which ends when the user wants gox to end.
+func (g *gox) inSandbox(c *cli.Context, name string, f func(context.Context, *sandbox.Sandbox) error) error {
+	ctx, cancel := interruptible(c.Context)
+	defer cancel()
+	s, err := g.openSandbox(ctx, c, name)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return f(ctx, s)
 }
 
 func (g *gox) sandboxRun(c *cli.Context) (err error) {
@@ -310,7 +322,7 @@ func (g *gox) sandboxRun(c *cli.Context) (err error) {
 				return usagef("sandbox run: --%s is for a sandbox that is made for the run; what %s is made of is settled\n\tgox sandbox create --help", name, before[0])
 			}
 		}
-		s, err = g.openSandbox(c.Context, before[0], c.String("net"))
+		s, err = g.openSandbox(c.Context, c, before[0])
 	} else {
 		s, err = g.passingSandbox(c)
 	}
@@ -366,7 +378,7 @@ func (g *gox) sandboxShell(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := g.openSandbox(c.Context, args[0], c.String("net"))
+	s, err := g.openSandbox(c.Context, c, args[0])
 	if err != nil {
 		return gocmdFault(err)
 	}
@@ -418,22 +430,19 @@ func (g *gox) sandboxShow(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := g.openSandbox(c.Context, args[0], c.String("net"))
-	if err != nil {
+	return g.inSandbox(c, args[0], func(_ context.Context, s *sandbox.Sandbox) error {
+		switch {
+		case c.Bool("uses"):
+			return g.printUses(c, s)
+		case c.Bool("dir"):
+			fmt.Fprintln(g.Stdout, s.Tree())
+			return nil
+		case c.Bool("json"):
+			return g.printJSON(sandboxView{Name: args[0], Dir: s.Dir(), Tree: s.Tree(), Manifest: s.Manifest()})
+		}
+		_, err := g.Stdout.Write(s.Manifest().Marshal())
 		return err
-	}
-	defer s.Close()
-	switch {
-	case c.Bool("uses"):
-		return g.printUses(c, s)
-	case c.Bool("dir"):
-		fmt.Fprintln(g.Stdout, s.Tree())
-		return nil
-	case c.Bool("json"):
-		return g.printJSON(sandboxView{Name: args[0], Dir: s.Dir(), Tree: s.Tree(), Manifest: s.Manifest()})
-	}
-	_, err = g.Stdout.Write(s.Manifest().Marshal())
-	return err
+	})
 }
 
 func (g *gox) sandboxRemove(c *cli.Context) error {
@@ -459,28 +468,25 @@ func (g *gox) sandboxDiff(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := g.openSandbox(c.Context, args[0], c.String("net"))
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	var changed bool
-	if c.Bool("json") {
-		changes, err := s.Changes()
-		if err != nil {
-			return err
+	return g.inSandbox(c, args[0], func(ctx context.Context, s *sandbox.Sandbox) error {
+		var changed bool
+		if c.Bool("json") {
+			changes, err := s.Changes()
+			if err != nil {
+				return err
+			}
+			changed = len(changes) > 0
+			if err := g.printJSON(changes); err != nil {
+				return err
+			}
+		} else if changed, err = s.Diff(ctx, g.Stdout); err != nil {
+			return sandboxFault(err)
 		}
-		changed = len(changes) > 0
-		if err := g.printJSON(changes); err != nil {
-			return err
+		if changed {
+			return &wrap.ExitError{Code: wrap.ExitFindings}
 		}
-	} else if changed, err = s.Diff(c.Context, g.Stdout); err != nil {
-		return sandboxFault(err)
-	}
-	if changed {
-		return &wrap.ExitError{Code: wrap.ExitFindings}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (g *gox) sandboxVerify(c *cli.Context) error {
@@ -488,37 +494,37 @@ func (g *gox) sandboxVerify(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := g.openSandbox(c.Context, args[0], c.String("net"))
-	if err != nil {
-		return err
-	}
-	defer s.Close()
 	options := sandbox.VerifyOptions{Cached: c.Bool("cached"), Patterns: args[1:]}
 	if g.Interactive() {
 		options.Progress = func(line string) { fmt.Fprintln(g.Stderr, line) }
 	}
-	ctx, cancel := interruptible(c.Context)
-	defer cancel()
-	v, err := s.Verify(ctx, options)
-	if err != nil {
-		return sandboxFault(err)
-	}
-	if c.Bool("json") {
-		if err := g.printJSON(v); err != nil {
-			return err
+	return g.inSandbox(c, args[0], func(ctx context.Context, s *sandbox.Sandbox) error {
+		v, err := s.Verify(ctx, options)
+		if err != nil {
+			return sandboxFault(err)
 		}
-	} else {
-		for _, b := range v.Binaries {
-			fmt.Fprintf(g.Stdout, "%s  %s\n", b.Sum, b.Package)
-		}
-		if v.Difference == nil {
-			fmt.Fprintf(g.Stdout, "%s: built twice, the same: %d packages (%s), %d binaries\n", args[0], v.Packages, v.Sum, len(v.Binaries))
+		if c.Bool("json") {
+			if err := g.printJSON(v); err != nil {
+				return err
+			}
 		} else {
-			fmt.Fprintf(g.Stdout, "%s: %s\n", args[0], v.Difference)
+			g.printVerified(args[0], v)
 		}
+		if v.Difference != nil {
+			return &wrap.ExitError{Code: wrap.ExitFindings}
+		}
+		return nil
+	})
+}
+
+// printVerified answers with what came of building the sandbox called name twice.
+func (g *gox) printVerified(name string, v sandbox.Verification) {
+	for _, b := range v.Binaries {
+		fmt.Fprintf(g.Stdout, "%s  %s\n", b.Sum, b.Package)
 	}
-	if v.Difference != nil {
-		return &wrap.ExitError{Code: wrap.ExitFindings}
+	if v.Difference == nil {
+		fmt.Fprintf(g.Stdout, "%s: built twice, the same: %d packages (%s), %d binaries\n", name, v.Packages, v.Sum, len(v.Binaries))
+	} else {
+		fmt.Fprintf(g.Stdout, "%s: %s\n", name, v.Difference)
 	}
-	return nil
 }

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,9 +14,11 @@ import (
 	"example.com/gox/sandbox"
 )
 
-// netFlag is --net, of the verbs that run commands inside.
-func netFlag() cli.Flag {
-	return &cli.StringFlag{Name: "net", Value: "sources", Usage: "what commands inside can reach: none, only what they listen on themselves; sources, besides, the module proxies, checksum database and private hosts of the profile; host"}
+// netFlags are --net and --allow, of the verbs that run commands inside.
+func netFlags() []cli.Flag {
+	return []cli.Flag{&cli.StringFlag{Name: "net", Value: "sources", Usage: "what commands inside can reach: none, only what they listen on themselves; sources, besides, the module proxies, checksum database and private hosts of the profile; host"},
+		&cli.StringSliceFlag{Name: "allow", Usage: "under --net sources, let this `HOST` (or HOST:PORT) be reached too; repeatable"},
+	}
 }
 
 func (g *gox) sandboxExportCommand() *cli.Command {
@@ -60,16 +63,16 @@ func (g *gox) sandboxExport(c *cli.Context) error {
 	if len(args) == 2 {
 		file = args[1]
 	}
-	ctx, cancel := interruptible(c.Context)
-	defer cancel()
-	s, err := g.openSandbox(ctx, args[0], "")
-	if err != nil {
-		return err
-	}
-	defer s.Close()
+	return g.inSandbox(c, args[0], func(ctx context.Context, s *sandbox.Sandbox) error {
+		return g.exportTo(ctx, c, s, file)
+	})
+}
+
+// exportTo writes the archive or the text that sandboxExport is asked for.
+func (g *gox) exportTo(ctx context.Context, c *cli.Context, s *sandbox.Sandbox, file string) (err error) {
 	at := wrap.Absolute(file, g.Dir)
 	var left []string
-	if text {
+	if c.Bool("txtar") {
 		left, err = s.ExportTextFile(ctx, at, c.String("command"))
 	} else {
 		err = s.ExportFile(ctx, at, sandbox.ExportOptions{Toolchain: c.Bool("with-toolchain")})

@@ -142,9 +142,9 @@ func TestSandboxKilled(t *testing.T) {
 		args func(name string) []string
 	}{
 		{"create", func(name string) []string { return []string{"create", "--go", sandboxGo, name} }},
+		{"export", func(name string) []string { return []string{"export", name, archive(name)} }},
 		{"run", func(name string) []string { return []string{"run", name, "--", "sh", "-c", "echo x >made"} }},
 		{"run, without a name", func(string) []string { return []string{"run", "--go", sandboxGo, "--", "sh", "-c", "echo x >made"} }},
-		{"export", func(name string) []string { return []string{"export", name, archive(name)} }},
 		{"remove", func(name string) []string { return []string{"remove", name} }},
 		{"import", func(name string) []string { return []string{"import", archive("probe"), name} }},
 	}

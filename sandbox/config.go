@@ -77,6 +77,11 @@ type Config struct {
 	// Helper is given, else "host".
 	Net string
 
+	// Allow are further hosts that can be reached under "sources", each HOST (any
+	// port of it) or HOST:PORT; in HOST "*" stands for any part. No manifest has
+	// them: they are of this run, not of what is in the sandbox.
+	Allow []string
+
 	// Helper is the path of a gox program, without which nothing can be enforced.
 	Helper string
 
@@ -115,6 +120,14 @@ func (c *Config) check() error {
 		} else if n != confine.Host && c.Helper == "" {
 			add("sandbox: Net %q is nothing that can be enforced without Helper, the path of a gox program", c.Net)
 		}
+	}
+	for _, entry := range c.Allow {
+		if err := confine.CheckAllow(entry); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if n := c.network().net; len(c.Allow) > 0 && n != confine.Sources {
+		add("--allow %s: there is nothing to allow under --net %s\n\t--net sources", c.Allow[0], n)
 	}
 	if c.Keep && c.Name != "" {
 		add("sandbox: Keep does not go with Name (%s)\n\ta named sandbox is kept until it is removed", c.Name)

@@ -195,6 +195,14 @@ func (s *Sandbox) proxyMembers(m *Manifest) ([]member, error) {
 		members = append(members, mem)
 		return nil
 	}
+	list, err := s.sums()
+	if err != nil {
+		return nil, err
+	}
+	goMods := map[string]bool{}
+	for _, sum := range list {
+		goMods[sum.String()] = sum.GoMod
+	}
 	for _, mod := range m.Modules {
 		if mod.Sum == "" {
 			continue // nothing of it is built
@@ -206,15 +214,16 @@ func (s *Sandbox) proxyMembers(m *Manifest) ([]member, error) {
 		if len(members) == before {
 			continue
 		}
-		for _, suffix := range []string{".info", ".mod"} {
-			if err := add(mod.Path, mod.Version, suffix, true); err != nil {
+		if err := add(mod.Path, mod.Version, ".info", true); err != nil {
+			return nil, err
+		}
+		// Where the module graph is pruned there is a version whose go.mod nobody has
+		// read: nothing vouches for it then.
+		if goMods[mod.Path+"@"+mod.Version+"/go.mod"] {
+			if err := add(mod.Path, mod.Version, ".mod", true); err != nil {
 				return nil, err
 			}
 		}
-	}
-	list, err := s.sums()
-	if err != nil {
-		return nil, err
 	}
 	for _, sum := range list {
 		if !sum.GoMod {

@@ -55,3 +55,76 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("%d made, %d failed: the sizes are not right", made, failed)
 	}
 }
+
+// On a disk that is full a command inside fails as it does anywhere, the sandbox
+// stays whole, and to remove it takes no room.
+func TestDiskFullInside(t *testing.T) {
+	disk := t.TempDir()
+	if err := syscall.Mount("none", disk, "tmpfs", 0, "size=4m"); err != nil {
+		t.Skipf("a small file system can be mounted only by root: %v", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(disk, syscall.MNT_DETACH) })
+	here := cache(t)
+	full := filepath.Join(disk, "gox")
+	if err := os.Mkdir(full, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"toolchain", "build"} {
+		if err := os.Symlink(filepath.Join(here, name), filepath.Join(full, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := Config{Cache: full, Name: "one"}
+	made := c
+	made.Go, made.Files = newest, hello()
+	s, err := New(t.Context(), made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	filler := s.inside("filler")
+	fill := func() {
+		f, err := os.Create(filler)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for err == nil {
+			_, err = f.Write(make([]byte, 4096))
+		}
+		f.Close()
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+	}
+	fill()
+	s.noteUse(Use{Addr: "a.test:443"}) // as well as it can
+	_, err = s.Go(t.Context(), "build", "-o", "prog", ".")
+	if exit := (*ExitError)(nil); !errors.As(err, &exit) || !strings.Contains(exit.Stderr, "no space left on device") {
+		t.Errorf("go build: %v", err)
+	}
+	if out, err := s.Go(t.Context(), "list", "./..."); err != nil || out != "example.test/hello\nexample.test/hello/word\n" {
+		t.Errorf("what needs no room: %q, %v", out, err)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	if changes, err := s.Changes(); err != nil || len(changes) > 0 {
+		t.Errorf("not whole: %v %v", changes, err)
+	}
+	if _, err := s.Go(t.Context(), "build", "-o", "prog", "."); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+	fill()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := Remove(c); err != nil {
+		t.Errorf("Remove: %v", err)
+	}
+	if left := names(t, filepath.Join(full, kind)); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+	if _, err := New(t.Context(), made); err != nil {
+		t.Errorf("a sandbox again: %v", err)
+	}
+}

@@ -46,6 +46,10 @@ func (s *Sandbox) make(ctx context.Context, c *Config) error {
 	s.variables = vars
 	if c.Profile != nil {
 		s.manifest.Profile = c.Profile.Name
+		// The gateway is a process beside a run of gox's; inside there is none.
+		for _, v := range c.Profile.Relayed() {
+			c.log("%s: it does nothing in a sandbox, where there is no gateway", v.Origin())
+		}
 	}
 	if err := s.furnish(); err != nil {
 		return err

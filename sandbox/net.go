@@ -26,11 +26,12 @@ type Use = confine.Use
 type network struct {
 	net    confine.Net // "" is not decided
 	helper string
+	allow  []string // besides the sources
 	host   []string // the host's environment
 }
 
 func (c *Config) network() network {
-	n := network{confine.Net(c.Net), c.Helper, c.environ()}
+	n := network{confine.Net(c.Net), c.Helper, c.Allow, c.environ()}
 	if n.net == "" {
 		if n.net = confine.Host; c.Helper != "" {
 			n.net = confine.Sources
@@ -60,6 +61,7 @@ func (s *Sandbox) run(ctx context.Context, n network, c gocmd.Cmd) (code int, er
 		if p.Allow, err = confine.SourcesOf(func(name string) string { return lookup(c.Env, name) }); err != nil {
 			return 0, err
 		}
+		p.Allow = append(p.Allow, n.allow...)
 		// How the world is reached is for the profile to say, else for the host.
 		if p.Environ = c.Env; lookup(c.Env, "HTTPS_PROXY")+lookup(c.Env, "https_proxy")+lookup(c.Env, "HTTP_PROXY")+lookup(c.Env, "http_proxy") == "" {
 			p.Environ = n.host

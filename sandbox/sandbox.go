@@ -381,14 +381,14 @@ func (s *Sandbox) discard() error {
 }
 
 // Open opens a sandbox that stands: the one called c.Name, or the one at c.Dir.
-// Of the other fields of c only Cache, Environ, Net and Helper count; any other is
-// an error.
+// Of the other fields of c only Cache, Environ, Net, Allow and Helper count; any
+// other is an error.
 // As long as it is open nobody removes it.
 //
 // errors.Is(err, fs.ErrNotExist) holds where there is none.
 func Open(ctx context.Context, c Config) (*Sandbox, error) {
-	if only := (Config{Name: c.Name, Dir: c.Dir, Cache: c.Cache, Environ: c.Environ, Net: c.Net, Helper: c.Helper}); !reflect.DeepEqual(c, only) {
-		return nil, errors.New("sandbox: Open takes Name or Dir, Cache, Environ, Net and Helper; what a sandbox is made of is settled by New")
+	if only := (Config{Name: c.Name, Dir: c.Dir, Cache: c.Cache, Environ: c.Environ, Net: c.Net, Allow: c.Allow, Helper: c.Helper}); !reflect.DeepEqual(c, only) {
+		return nil, errors.New("sandbox: Open takes Name or Dir, Cache, Environ, Net, Allow and Helper; what a sandbox is made of is settled by New")
 	}
 	if c.Name == "" && c.Dir == "" {
 		return nil, errors.New("sandbox: Open wants a Name or a Dir")

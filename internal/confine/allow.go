@@ -84,6 +84,24 @@ func SourcesOf(getenv func(string) string) ([]string, error) {
 	return slices.Compact(allow), nil
 }
 
+// CheckAllow returns an error unless entry can be one of Policy.Allow: a host, or
+// host:port, in which "*", "?" and "[…]" match as in path.Match.
+func CheckAllow(entry string) error {
+	host, port, err := net.SplitHostPort(entry)
+	if err != nil {
+		host, port = entry, "1"
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	_, bad := path.Match(host, "")
+	switch {
+	case strings.Trim(host, "*?.") == "":
+		return fmt.Errorf("--allow %q: every host\n\t--net host", entry)
+	case err != nil || n == 0, bad != nil, strings.ContainsAny(host, "/@ \t\n\x00"), strings.Contains(host, ":") && !strings.Contains(entry, "["):
+		return fmt.Errorf("--allow %q: neither HOST nor HOST:PORT\n\tas in --allow git.example or --allow git.example:443", entry)
+	}
+	return nil
+}
+
 // allows reports whether one of the entries of allow covers addr, a host:port.
 // An entry is a host, whose every port it covers, or host:port. In the host
 // "*", "?" and "[…]" match as in path.Match.

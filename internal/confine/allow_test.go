@@ -2,6 +2,7 @@ package confine
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -67,6 +68,20 @@ func TestAllows(t *testing.T) {
 	}
 	if allows(nil, "proxy.example:443") {
 		t.Error("nothing allows something")
+	}
+}
+
+func TestCheckAllow(t *testing.T) {
+	for entry, want := range map[string]bool{
+		"git.example": true, "git.example:443": true, "*.corp.example": true, "10.0.0.1:80": true, "[::1]:80": true, "localhost:8080": true,
+		"": false, "*": false, "*:443": false, "*.*": false, "?": false, "https://git.example": false, "git.example/x": false,
+		"u@git.example": false, "git.example:0": false, "git.example:https": false, "git.example:65536": false, "a b": false, "[x": false, "::1": false,
+	} {
+		if err := CheckAllow(entry); err == nil != want {
+			t.Errorf("%q: %v", entry, err)
+		} else if err == nil && !allows([]string{entry}, strings.NewReplacer("*", "a").Replace(entry)+map[bool]string{true: ":443"}[!strings.Contains(entry, ":")]) {
+			t.Errorf("%q covers nothing", entry)
+		}
 	}
 }
 

@@ -211,7 +211,7 @@ func TestSources(t *testing.T) {
 	var u uses
 	p.Record, p.Allow = u.record, []string{a}
 	got := tries(t, p, "get=http://"+a, "get=http://"+o, "get=http://other.example/x", "get=https://other.example:8443/x", "env=HTTPS_PROXY", "fd")
-	const refused = `gox: --net sources: "other.example:%s" is not among the sources of the profile`
+	const refused = `gox: --net sources: "other.example:%s" is not among the sources of the profile, nor named by --allow`
 	for i, want := range []string{"200 hello " + a, "connection refused", "403 " + fmt.Sprintf(refused, "80"), fmt.Sprintf(refused, "8443"), "http://127.0.0.1:1", "ok"} {
 		if !strings.Contains(got[i], want) {
 			t.Errorf("%d: %s, want %s", i, got[i], want)
@@ -353,7 +353,7 @@ func TestGo(t *testing.T) {
 		want          string
 	}{
 		{"allowed", proxy.URL, Sources, "a.example/m v1.0.0"},
-		{"another one", "https://proxy.test", Sources, `gox: --net sources: "proxy.test:443" is not among the sources of the profile`},
+		{"another one", "https://proxy.test", Sources, `gox: --net sources: "proxy.test:443" is not among the sources of the profile, nor named by --allow`},
 		{"none", proxy.URL, None, "connection refused"},
 		{"host", proxy.URL, Host, "a.example/m v1.0.0"},
 	}

@@ -117,7 +117,7 @@ func addrOf(r *http.Request) string {
 // what a proxy says to CONNECT.
 func (d *door) refuse(w http.ResponseWriter, addr string) {
 	d.record(Use{Time: time.Now(), Addr: addr})
-	d.answer(w, http.StatusForbidden, fmt.Sprintf("gox: --net sources: %q is not among the sources of the profile", addr))
+	d.answer(w, http.StatusForbidden, fmt.Sprintf("gox: --net sources: %q is not among the sources of the profile, nor named by --allow", addr))
 }
 
 func (d *door) answer(w http.ResponseWriter, status int, reason string) {
