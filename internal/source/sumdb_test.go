@@ -40,9 +40,11 @@ func (w *world) sumDB(t *testing.T) string {
 // is asked for nothing that GONOSUMDB matches.
 func TestProbeSumDB(t *testing.T) {
 	w := newWorld(t, goInPath(t))
-	gosumdb := "GOSUMDB=" + w.sumDB(t) // one for all, as go remembers its tree
+	key, url, _ := strings.Cut(w.sumDB(t), " ") // one for all, as go remembers its tree
+	gosumdb := "GOSUMDB=" + key + " " + url
+	other, _, _ := strings.Cut(w.sumDB(t), " ")
 	dep := v("example.com/dep", "v1.0.0")
-	other := []byte("module example.com/dep\n\ngo 1.16\n")
+	changed := []byte("module example.com/dep\n\ngo 1.16\n")
 	wrong := func(suffix string) func(string) string {
 		return func(sums string) string {
 			return strings.Replace(sums, "example.com/dep v1.0.0"+suffix+" h1:", "example.com/dep v1.0.0"+suffix+" h1:0", 1)
@@ -62,9 +64,9 @@ func TestProbeSumDB(t *testing.T) {
 	}{
 		{name: "all agree", require: dep, knows: true},
 		{name: "escaped names", require: v("example.com/Upper", "v1.0.0-RC1"), knows: true},
-		{name: "an upstream has another go.mod", require: dep, answers: map[string][]byte{"/b/example.com/dep/@v/v1.0.0.mod": other},
+		{name: "an upstream has another go.mod", require: dep, answers: map[string][]byte{"/b/example.com/dep/@v/v1.0.0.mod": changed},
 			knows: true, alarms: []string{"sumdb", "differ"}, text: "/b says that its go.mod is h1:"},
-		{name: "both have", require: dep, answers: map[string][]byte{"/a/example.com/dep/@v/v1.0.0.mod": other, "/b/example.com/dep/@v/v1.0.0.mod": other},
+		{name: "both have", require: dep, answers: map[string][]byte{"/a/example.com/dep/@v/v1.0.0.mod": changed, "/b/example.com/dep/@v/v1.0.0.mod": changed},
 			knows: true, alarms: []string{"sumdb", "sumdb", "sum"}, text: "/a says that its go.mod is h1:"},
 		{name: "other content", require: dep, zip: true, answers: map[string][]byte{"/b/example.com/dep/@v/v1.0.0.zip": w.files["/a/example.com/dep/@v/v1.1.0.zip"]},
 			knows: true, alarms: []string{"sumdb", "differ"}, text: "/b says that its content is h1:"},
@@ -73,6 +75,7 @@ func TestProbeSumDB(t *testing.T) {
 		{name: "GONOSUMDB", require: dep, env: []string{"GONOSUMDB=example.com"}, gosum: wrong("")},
 		{name: "GOPRIVATE", require: dep, env: []string{"GOPRIVATE=example.com", "GONOPROXY=none"}, gosum: wrong("")},
 		{name: "GOSUMDB=off", require: dep, env: []string{"GOSUMDB=off"}, gosum: wrong(""), note: "GOSUMDB=off, so that"},
+		{name: "signed by another", require: dep, env: []string{"GOSUMDB=" + other + " " + url}, gosum: wrong(""), note: "the checksum database said nothing of 1 of 1 modules"},
 		{name: "no database there", require: dep, env: []string{"GOSUMDB=gone.test+00000000+AAAA http://127.0.0.1:1"}, gosum: wrong(""), note: "the checksum database said nothing of 1 of 1 modules"},
 	}
 	for _, tt := range tests {
