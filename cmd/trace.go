@@ -134,7 +134,7 @@ func (g *gox) trace(c *cli.Context) (err error) {
 	if err != nil {
 		return &wrap.ExitError{Code: wrap.ExitGox, Err: err}
 	}
-	git := g.traceGit(pl)
+	git, unseen := g.traceGit(pl)
 	for _, arg := range args {
 		report.Command = append(report.Command, redact.Text(arg))
 	}
@@ -149,13 +149,12 @@ func (g *gox) trace(c *cli.Context) (err error) {
 	mu.Lock()
 	defer mu.Unlock()
 	report.Add(records)
-	if git != "" {
-		if err := report.ReadGit(git); err != nil {
-			report.Unseen = append(report.Unseen, "what git was run for is not known: "+err.Error())
-		}
+	if unseen == nil {
+		unseen = report.ReadGit(git)
 		os.Remove(git)
-	} else {
-		report.Unseen = append(report.Unseen, "what git was run for is not known: "+trace.GitVariable+" is the user's")
+	}
+	if unseen != nil {
+		report.Unseen = append(report.Unseen, "what git was run for is not known: "+unseen.Error())
 	}
 	report.Look(trace.Place{
 		Dir: pl.Dir, Args: args, GOWORK: pl.Env.Value("GOWORK"), GOFLAGS: pl.Env.Value("GOFLAGS"),
@@ -186,21 +185,21 @@ func (g *gox) writeTrace(c *cli.Context, out *outputs, report *trace.Report) err
 	return errors.Join(errs...)
 }
 
-// traceGit has git write down what it does, and returns the file; "" where the
-// user has git do so already, or there is no place for the file.
-func (g *gox) traceGit(pl *wrap.Plan) string {
+// traceGit has git write down what it does, and returns the file. The error is
+// that the user has git do so already, or that there is no place for the file.
+func (g *gox) traceGit(pl *wrap.Plan) (file string, err error) {
 	if pl.Env.Value(trace.GitVariable) != "" {
-		return ""
+		return "", errors.New(trace.GitVariable + " is the user's")
 	}
 	f, err := os.CreateTemp("", "gox-git-*.jsonl")
 	if err != nil {
-		return ""
+		return "", err
 	}
 	f.Close()
 	origin := profiles.Origin{Layer: profiles.Flag, Key: "gox trace"}
 	pl.Env.Add(profiles.Setting{Name: trace.GitVariable, Value: f.Name(), Origin: origin})
 	pl.Env.Add(profiles.Setting{Name: trace.GitNames, Value: trace.GitDirectories, Origin: origin})
-	return f.Name()
+	return f.Name(), nil
 }
 
 // moduleCache returns the module cache that the plan's go uses, "" where it

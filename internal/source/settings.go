@@ -41,7 +41,7 @@ func readSettings(ctx context.Context, q Query) (settings, error) {
 		env = append(slices.Clone(env), offline()...)
 	}
 	v, err := gocmd.EnvJSON(ctx, q.Go, q.Dir, env, "GOVERSION", "GOROOT", "GOMOD", "GOWORK", "GOFLAGS", "GOMODCACHE")
-	if err != nil && ctx.Err() == nil && !q.Download {
+	if err != nil && ctx.Err() == nil && !q.Download && (strings.Contains(err.Error(), "GOPROXY=off") || strings.Contains(err.Error(), "toolchain")) {
 		return settings{}, fmt.Errorf("go does not start here without a network: %w\n\tlet it fetch what it wants: gox source --download", err)
 	}
 	if err != nil {
