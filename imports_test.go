@@ -27,7 +27,7 @@ func layers() [][]string {
 	return [][]string{
 		{"cmd/gox", "internal/gotest"}, // gotest is for tests, which may look upward
 		{"cmd", "cmd/gox/early", "cmd/gox/helper"},
-		{"cmd/gox/prelude"},
+		{"cmd/gox/prelude", "cmd/gox/zone"},
 		{"internal/wrap", "internal/matrix", "internal/doctor", "sandbox", "testscripts"},
 		{"internal/source", "internal/trace", "internal/modstore"},
 		{"internal/gateway", "internal/modcache", "internal/confine"},

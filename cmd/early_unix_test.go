@@ -35,9 +35,9 @@ func TestHelperIsFirst(t *testing.T) {
 	}
 }
 
-// The TOML library reads no time zone when it is initialised: package prelude
+// The TOML library reads no time zone when it is initialised: package zone
 // comes before it. Reading one takes 4 kB.
-func TestPrelude(t *testing.T) {
+func TestZone(t *testing.T) {
 	cmd := exec.Command(filepath.Join(bin, "gox"), "--help")
 	cmd.Env = append(os.Environ(), "GODEBUG=inittrace=1", "TZ=America/New_York")
 	out, _ := cmd.CombinedOutput()

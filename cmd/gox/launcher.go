@@ -5,7 +5,8 @@ package main
 import (
 	"os"
 
-	"example.com/gox/cmd/gox/prelude"
+	_ "example.com/gox/cmd/gox/prelude"
+	"example.com/gox/cmd/gox/zone"
 	"example.com/gox/internal/wrap"
 )
 
@@ -13,7 +14,7 @@ import (
 // which holds the wrapped run alone and so starts sooner, and gox-verbs, which
 // is all of gox.
 func main() {
-	prelude.Restore()
+	zone.Restore()
 	p := wrap.System()
 	_, code, done := wrap.Main(p)
 	if !done {

@@ -189,8 +189,8 @@ func (s Store) Remove(key string) error {
 
 // PruneOptions says what Prune removes.
 type PruneOptions struct {
-	// UnusedFor is how long an isolated cache must have lain unused. Zero
-	// leaves all isolated caches alone.
+	// UnusedFor is how long an isolated cache must have lain unused, to some
+	// minutes. Zero leaves all isolated caches alone.
 	UnusedFor time.Duration
 	// Now is the time to reckon from. Zero means the present.
 	Now time.Time

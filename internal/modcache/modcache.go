@@ -38,6 +38,9 @@ const (
 // payload is the GOMODCACHE in a directory of ours, beside the marker.
 const payload = "mod"
 
+// noted is how long a noted use stands for later ones, which so write nothing.
+const noted = 5 * time.Minute
+
 // Store is all module caches under one cache root. Its methods may be called
 // by any number of goroutines and processes at once.
 type Store struct {
@@ -89,7 +92,7 @@ func (s Store) Paths() ([]string, error) {
 }
 
 // Use returns the GOMODCACHE of the isolated cache key and notes the time of
-// use. The first use makes the cache, empty, and keeps info in its marker:
+// use, to some minutes. The first use makes the cache, empty, and keeps info in its marker:
 // info["profile"] is the profile's name, and nothing in it may be secret.
 // Concurrent first uses all succeed.
 //
@@ -104,17 +107,12 @@ func (s Store) Use(key string, info map[string]string) (gomodcache string, err e
 	}
 	dir := s.isolated(key)
 	marker := filepath.Join(dir, owned.MarkerName)
-	err = os.Chtimes(marker, time.Time{}, time.Now())
-	if err != nil {
-		// A marker that belongs to somebody else is good enough.
-		if _, serr := os.Stat(marker); serr == nil {
-			err = nil
-		} else {
-			err = adopt(dir, owned.Marker{Kind: kindIsolated, Name: key, Info: info})
+	if fi, err := os.Stat(marker); err != nil {
+		if err := adopt(dir, owned.Marker{Kind: kindIsolated, Name: key, Info: info}); err != nil {
+			return "", err
 		}
-	}
-	if err != nil {
-		return "", err
+	} else if now := time.Now(); now.Sub(fi.ModTime()).Abs() > noted {
+		os.Chtimes(marker, time.Time{}, now) // one that belongs to somebody else is good enough
 	}
 	return filepath.Join(dir, payload), nil
 }

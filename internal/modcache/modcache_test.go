@@ -127,6 +127,12 @@ func TestUse(t *testing.T) {
 	if time.Since(e.LastUse) > time.Hour {
 		t.Errorf("LastUse = %v after use", e.LastUse)
 	}
+	recent := time.Now().Add(-noted / 2)
+	age(t, s, key, recent)
+	use(t, s, key)
+	if got := list(t, s)[0].LastUse; !got.Equal(recent) {
+		t.Errorf("a use soon after another was noted: %v, not %v", got, recent)
+	}
 	if !e.Created.Equal(created) || e.Profile != "office" || e.Key != key || e.Dir != want {
 		t.Errorf("entry = %+v", e)
 	}

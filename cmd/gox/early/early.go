@@ -12,12 +12,13 @@ package early
 import (
 	"os"
 
-	"example.com/gox/cmd/gox/prelude"
+	_ "example.com/gox/cmd/gox/prelude"
+	"example.com/gox/cmd/gox/zone"
 	"example.com/gox/internal/wrap"
 )
 
 func init() {
-	prelude.Restore()
+	zone.Restore()
 	if _, code, done := wrap.Main(wrap.System()); done {
 		os.Exit(code)
 	}

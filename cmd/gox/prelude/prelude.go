@@ -1,24 +1,9 @@
-// Package prelude makes the initialisation of other packages, and the run that
-// follows, cheaper. It needs time alone, and so is initialised before them: see
-// package early for the order. Together it takes a tenth off what gox adds to
-// go; nothing but that depends on it.
+// Package prelude prepares the process for a wrapped run. It imports nothing,
+// and so is initialised before nearly everything else: see package early for the
+// order. What it does saves time, and nothing depends on it.
 package prelude
 
-import "time"
-
-// local is the process's own time zone, until Restore.
-var local = time.Local
-
-func init() {
-	// The TOML library asks for the local zone when it is initialised, for dates
-	// that name none, which no file of gox's has. To find it, go reads
-	// /etc/localtime.
-	time.Local = time.UTC
-	grow(0)
-}
-
-// Restore gives the process its own time zone.
-func Restore() { time.Local = local }
+func init() { grow(0) }
 
 // grow makes the goroutine's stack large enough for a wrapped run, now, where
 // it holds next to nothing. It would double three times on the way, and each

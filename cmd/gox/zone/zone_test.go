@@ -1,4 +1,4 @@
-package prelude
+package zone
 
 import (
 	"testing"
