@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -636,5 +638,17 @@ cd ..
 	}
 	if data, err := os.ReadFile(filepath.Join(repo, "sub", "x.go")); err != nil || string(data) != "package sub\n" {
 		t.Errorf("the script has changed the original: %q, %v", data, err)
+	}
+}
+
+// A variable called path is another's where names have cases.
+func TestInherited(t *testing.T) {
+	r := Runner{Environ: []string{"path=/wrong", "PATH=/right", "path=/wrong", "Other=x"}}
+	want := []string{"PATH=/right"}
+	if runtime.GOOS == "windows" {
+		want = []string{"PATH=/wrong", "PATH=/right", "PATH=/wrong"}
+	}
+	if got := r.inherited(); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -29,8 +29,8 @@ func Snapshot(ctx context.Context, to, from string, environ []string) error {
 		return copyTree(to, from)
 	}
 	path := ""
-	for _, kv := range environ {
-		if name, value, _ := strings.Cut(kv, "="); strings.EqualFold(name, "PATH") {
+	for _, kv := range (&Runner{Environ: environ}).inherited() {
+		if value, ok := strings.CutPrefix(kv, "PATH="); ok {
 			path = value
 		}
 	}

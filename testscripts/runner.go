@@ -7,7 +7,6 @@ import (
 	"go/version"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -228,146 +227,6 @@ func (r *Runner) GoVersion(ctx context.Context) (string, error) {
 	return "", fmt.Errorf("%s: %q is not a go version", r.Go, v)
 }
 
-// inherited returns what of the caller's environment programs need to start.
-func (r *Runner) inherited() []string {
-	var env []string
-	for _, kv := range r.Environ {
-		name, _, _ := strings.Cut(kv, "=")
-		switch name = strings.ToUpper(name); {
-		case name == "PATH":
-			env = append(env, "PATH="+kv[len("PATH="):])
-		case runtime.GOOS == "windows" && (name == "SYSTEMROOT" || name == "PATHEXT" || name == "COMSPEC"):
-			env = append(env, kv)
-		}
-	}
-	return env
-}
-
-// setup makes the closed environment of a script.
-func (p *play) setup(e *testscript.Env) error {
-	work := e.WorkDir
-	p.work = work
-	sub := func(names ...string) string { return filepath.Join(append([]string{work}, names...)...) }
-	home := sub(".home")
-	cache := p.GOCACHE
-	if cache == "" {
-		cache = sub(".gocache")
-	}
-	ca, gitconfig := sub(".home", "ca.pem"), sub(".home", ".gitconfig")
-	files := map[string]string{
-		ca:        string(p.world.ca.pem()),
-		gitconfig: gitConfig,
-	}
-	// A go with telemetry (since 1.23) starts one more process per run.
-	for _, dir := range []string{".config", "Library/Application Support", "AppData/Roaming"} {
-		files[filepath.Join(home, filepath.FromSlash(dir), "go", "telemetry", "mode")] = "off\n"
-	}
-	for name, data := range files {
-		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
-			return err
-		}
-		if err := os.WriteFile(name, []byte(data), 0o666); err != nil {
-			return err
-		}
-	}
-	// Not through a version manager's shim, which chooses as it likes.
-	path := filepath.Dir(p.Go)
-	if p.Gox != "" && p.script.own {
-		bin := sub(".bin")
-		path += string(os.PathListSeparator) + bin
-		if err := os.Mkdir(bin, 0o777); err != nil {
-			return err
-		}
-		if err := link(p.Gox, filepath.Join(bin, "gox"+filepath.Ext(p.Gox))); err != nil {
-			return err
-		}
-		// What gox takes for the root of a repository, and go for nothing: no
-		// profiles are looked for further up.
-		if err := os.Mkdir(sub(".jj"), 0o777); err != nil {
-			return err
-		}
-		// Whatever a profile says: the go under test is this one.
-		e.Vars = append(e.Vars, "GOX_GO="+p.Go, "GOX_CACHE="+sub(goxCache))
-	}
-	if p.Repo != "" && p.script.WantsRepo() {
-		if err := copyTree(sub("repo"), p.Repo); err != nil {
-			return err
-		}
-		e.Vars = append(e.Vars, "REPO="+sub("repo"))
-	}
-	if p.Downloads != "" && p.script.own {
-		e.Vars = append(e.Vars, "DOWNLOADS="+p.Downloads)
-	}
-	for _, kv := range p.inherited() {
-		if name, value, _ := strings.Cut(kv, "="); name == "PATH" {
-			path += string(os.PathListSeparator) + value
-		} else {
-			e.Vars = append(e.Vars, kv)
-		}
-	}
-	p.path = path
-	p.env = []string{
-		"PATH=" + path,
-		"HOME=" + home,
-		"TMPDIR=" + sub(".tmp"),
-		"GIT_CONFIG_GLOBAL=" + gitconfig,
-		"GIT_CONFIG_NOSYSTEM=1",
-		"GIT_TERMINAL_PROMPT=0",
-		"LC_ALL=C",
-	}
-	if runtime.GOOS == "windows" {
-		p.env = append(p.env, "USERPROFILE="+home, "APPDATA="+filepath.Join(home, "AppData", "Roaming"), "LOCALAPPDATA="+filepath.Join(home, "AppData", "Local"), "TMP="+sub(".tmp"), "TEMP="+sub(".tmp"))
-	}
-	// testscript's own come first, and it looks for WORK in the first.
-	e.Vars = append(e.Vars, p.env...)
-	e.Vars = append(e.Vars,
-		"GOCACHE="+cache,
-		"GOENV=off",
-		"GOFLAGS=",
-		"GOMODCACHE="+sub(".modcache"),
-		"GOPATH="+sub(".gopath"),
-		"GOPROXY=off",
-		"GOSUMDB=off",
-		"GOTOOLCHAIN=local",
-		"CGO_ENABLED=0",
-		"GOTRACEBACK=single", // go's default, not testscript's
-		"GIT_SSH_COMMAND=no-ssh-in-scripts",
-		"GIT_SSL_CAINFO="+ca,
-		"SSL_CERT_FILE="+ca,
-		"HTTP_PROXY="+p.world.proxy,
-		"HTTPS_PROXY="+p.world.proxy,
-		"http_proxy="+p.world.proxy, // libcurl reads this spelling only
-		"REFUSED="+closedURL,
-	)
-	for _, kv := range e.Vars {
-		name, _, _ := strings.Cut(kv, "=")
-		p.names[name] = true
-	}
-	for _, name := range p.script.environNames() {
-		p.names[name] = true
-	}
-	return nil
-}
-
-// goxCache is where gox keeps what it downloads, in a script's work directory.
-const goxCache = ".gox"
-
-// gitConfig keeps git from the network and from the system's configuration.
-const gitConfig = `[user]
-	name = gox
-	email = gox@example.com
-[init]
-	defaultBranch = main
-[protocol "git"]
-	allow = never
-[gc]
-	auto = 0
-[safe]
-	directory = *
-[core]
-	fsync = none
-`
-
 // condition answers the conditions that testscript does not know.
 func (p *play) condition(cond string) (bool, error) {
 	cond = p.script.canonical(cond)
@@ -383,19 +242,6 @@ func (p *play) condition(cond string) (bool, error) {
 		return compare(p.version, "go"+arg) >= 0, nil
 	}
 	return false, errors.New("unknown condition")
-}
-
-// environ returns the environment of the script's commands. testscript shows
-// no list of it, only the value of a name: hence those that scripts can set
-// are known by name.
-func (p *play) environ(ts *testscript.TestScript) []string {
-	env := []string{"PWD=" + ts.MkAbs("")}
-	for name := range maps.Keys(p.names) {
-		if v := ts.Getenv(name); v != "" {
-			env = append(env, name+"="+v)
-		}
-	}
-	return env
 }
 
 // scriptT is the testscript.T of one script outside a test.
