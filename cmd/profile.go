@@ -241,31 +241,15 @@ func (g *gox) profileCheck(c *cli.Context) error {
 // check applies the named profiles, or all that are not built in, and returns
 // what is wrong with them.
 func (g *gox) check(set *profiles.Set, names []string) (profiles.Problems, error) {
-	var found profiles.Problems
-	if name, pos, err := set.Default(); err != nil {
+	found, err := checkDefault(set)
+	if err != nil {
 		return nil, err
-	} else if _, err := set.Resolve(name); pos.File != "" && err != nil {
-		var p *profiles.Problem
-		if !errors.As(err, &p) {
-			return nil, err
-		}
-		if p.Pos.File == "" {
-			found = append(found, &profiles.Problem{Pos: pos, Key: "default", Text: p.Text, Mend: p.Mend})
-		}
 	}
 	all := len(names) == 0
 	if all {
-		files, err := set.All()
-		if err != nil {
+		if names, err = written(set); err != nil {
 			return nil, err
 		}
-		for _, f := range files {
-			if f.Scope != profiles.BuiltIn {
-				names = append(names, f.Names()...)
-			}
-		}
-		slices.Sort(names)
-		names = slices.Compact(names)
 	}
 	pl := &wrap.Plan{Set: set, Dir: g.Dir}
 	if found, err := g.FindGo(); err == nil {
@@ -293,25 +277,14 @@ func (g *gox) check(set *profiles.Set, names []string) (profiles.Problems, error
 			pl.Go = gocmd.Go{Path: here.Path, Version: "go" + strings.TrimPrefix(v.String(), "go")}
 		}
 		_, problems := profile.Env(g.Inputs(pl))
-		found = append(found, problems...)
+		found = append(append(found, problems...), misspelt(profile)...)
 	}
-	trust := g.Trust()
 	for _, f := range set.Project() {
-		if trust.Allowed(f) {
-			continue
-		}
-		if f.Owner >= 0 {
-			found = append(found, wrap.Foreign(f))
-		}
 		if all {
 			dangers = f.Dangers() // in a profile that cannot be resolved as well
 		}
-		for _, d := range dangers {
-			v := d.Value
-			if v.Pos.File != f.Path {
-				continue
-			}
-			found = append(found, &profiles.Problem{Pos: v.Pos, Profile: v.Profile, Key: v.Key, Warning: true, Text: d.Why, Mend: "it takes effect after: gox profile allow"})
+		if !g.Trust().Allowed(f) {
+			found = append(found, asks(f, dangers)...)
 		}
 	}
 	// What a profile inherits is a problem of each that extends it.
@@ -322,6 +295,67 @@ func (g *gox) check(set *profiles.Set, names []string) (profiles.Problems, error
 		}
 	}
 	return once, nil
+}
+
+// checkDefault returns what is wrong with the profile that is used when none is
+// named.
+func checkDefault(set *profiles.Set) (profiles.Problems, error) {
+	name, pos, err := set.Default()
+	if err != nil {
+		return nil, err
+	}
+	_, err = set.Resolve(name)
+	if pos.File == "" || err == nil {
+		return nil, nil
+	}
+	var p *profiles.Problem
+	if !errors.As(err, &p) {
+		return nil, err
+	}
+	if p.Pos.File != "" {
+		return nil, nil // the profile's own, of which its check tells
+	}
+	return profiles.Problems{{Pos: pos, Key: "default", Text: p.Text, Mend: p.Mend}}, nil
+}
+
+// written returns the names of the profiles that are not built in.
+func written(set *profiles.Set) (names []string, err error) {
+	files, err := set.All()
+	for _, f := range files {
+		if f.Scope != profiles.BuiltIn {
+			names = append(names, f.Names()...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), err
+}
+
+// misspelt warns of variables that p sets and that look like one of go's.
+func misspelt(p *profiles.Profile) (found profiles.Problems) {
+	for _, v := range p.Values() {
+		name, ok := strings.CutPrefix(v.Key, "env.")
+		if !ok {
+			continue
+		}
+		for _, m := range profiles.Misspelt([]string{name}) {
+			found = append(found, &profiles.Problem{Pos: v.Pos, Profile: v.Profile, Key: v.Key, Warning: true, Text: "go does not read it", Mend: "did you mean " + m.Meant + "?"})
+		}
+	}
+	return found
+}
+
+// asks returns what in a file that is not allowed has no effect before it is:
+// of dangers those that stand in it.
+func asks(f *profiles.File, dangers []profiles.Danger) (found profiles.Problems) {
+	if f.Owner >= 0 {
+		found = append(found, wrap.Foreign(f))
+	}
+	for _, d := range dangers {
+		if v := d.Value; v.Pos.File == f.Path {
+			found = append(found, &profiles.Problem{Pos: v.Pos, Profile: v.Profile, Key: v.Key, Warning: true, Text: d.Why, Mend: "it takes effect after: gox profile allow"})
+		}
+	}
+	return found
 }
 
 func (g *gox) profileInit(c *cli.Context) error {
