@@ -225,6 +225,17 @@ func TestSandboxKilled(t *testing.T) {
 			}
 		}
 	}
+	defer func() {
+		entries, err := os.ReadDir(filepath.Join(s.cache, "origin"))
+		for _, e := range entries {
+			if e.IsDir() && !strings.HasPrefix(e.Name(), ".tmp-") {
+				t.Errorf("left: origin/%s", e.Name())
+			}
+		}
+		if err != nil || len(entries) == 0 { // the lock is there at least
+			t.Errorf("origin: %v %v", entries, err)
+		}
+	}()
 	for left := []string{"?"}; len(left) > 0; {
 		if status, out := s.gox(t, "list"); status != "0" || out != "" {
 			t.Fatalf("list: status %s\n%s", status, out)

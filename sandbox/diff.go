@@ -19,10 +19,13 @@ func (s *Sandbox) Diff(ctx context.Context, w io.Writer) (changed bool, err erro
 	if git == "" {
 		return false, fmt.Errorf("there is no git in %s to make a patch with\n\tinstall git", strings.Join(systemPath(), " or "))
 	}
+	if _, err := s.origin(); err != nil {
+		return false, err
+	}
 	var errs bytes.Buffer
 	code, err := gocmd.Run(ctx, gocmd.Cmd{
 		Path: git, Dir: s.dir, Env: append(gitEnviron(), "GIT_CEILING_DIRECTORIES="+s.dir), Stdout: w, Stderr: &errs,
-		Args: []string{"diff", "--no-index", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--binary", "--no-prefix", originDir, treeDir},
+		Args: []string{"diff", "--no-index", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--binary", "--no-prefix", originDir + "/", treeDir + "/"}, // through the link
 	})
 	if err == nil {
 		err = ctx.Err()

@@ -138,21 +138,15 @@ func (s *Sandbox) compiler(ctx context.Context) (string, error) {
 
 // note writes down what the workspace is, and keeps it as it is now.
 func (s *Sandbox) note(ctx context.Context) error {
-	origin := filepath.Join(s.dir, originDir)
-	if err := os.Mkdir(origin, 0o755); err != nil {
-		return err
-	}
-	dst, err := os.OpenRoot(origin)
-	if err != nil {
-		return err
-	}
-	defer dst.Close()
-	list, tree, err := sums(s.Tree(), dst)
+	list, tree, err := sums(s.Tree(), nil)
 	if err = cmp.Or(ctx.Err(), err); err != nil {
 		return err
 	}
 	s.manifest.Tree = tree
 	if err := os.WriteFile(filepath.Join(s.dir, sumsFile), list, 0o644); err != nil {
+		return err
+	}
+	if err := s.keepOrigin(list); err != nil {
 		return err
 	}
 	return s.manifest.write(s.dir)

@@ -49,14 +49,15 @@ func (n network) fetching() network {
 }
 
 // run runs a command in the network that n is, where it can write neither into
-// the store of verified modules nor into the toolchain, and with a fixed umask.
+// the store of verified modules, the toolchain nor the workspaces as they were,
+// and with a fixed umask.
 func (s *Sandbox) run(ctx context.Context, n network, c gocmd.Cmd) (code int, err error) {
 	p := confine.Policy{Net: cmp.Or(n.net, confine.Host), Helper: n.helper, Umask: 0o022}
 	if n.helper == "" {
 		p.Net = confine.Host
 		return confine.Run(ctx, p, c)
 	}
-	p.ReadOnly = []string{s.store().Verified(), s.toolchain.GOROOT}
+	p.ReadOnly = []string{s.store().Verified(), s.toolchain.GOROOT, origins(s.cache)}
 	if p.Net == confine.Sources {
 		if p.Allow, err = confine.SourcesOf(func(name string) string { return lookup(c.Env, name) }); err != nil {
 			return 0, err

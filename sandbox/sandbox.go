@@ -54,7 +54,7 @@ const (
 	secretsFile  = "secrets.json" // values of variables that the manifest masks
 	sumsFile     = "tree.sum"     // the hash of each file of the workspace, as it was made
 	treeDir      = "tree"         // the workspace
-	originDir    = "origin"       // as it was made
+	originDir    = "origin"       // as it was made: see origin.go
 	gorootFile   = "goroot"       // the path of a toolchain that is not from gox's store
 	guardFile    = "go.mod"       // keeps go from looking for a go.mod further up
 )
@@ -377,7 +377,7 @@ func (s *Sandbox) discard() error {
 	}
 	err := s.lock.Close()
 	s.lock = nil
-	return err
+	return errors.Join(err, sweepOrigins(s.cache))
 }
 
 // Open opens a sandbox that stands: the one called c.Name, or the one at c.Dir.
@@ -480,7 +480,7 @@ func sweep(store string) error {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, sweepOrigins(filepath.Dir(store)))...)
 }
 
 // remnant reports whether dir has no marker, and nothing in it but what is made

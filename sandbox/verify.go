@@ -108,13 +108,17 @@ func (s *Sandbox) intact() (*Difference, error) {
 	if got := sumOf(list); got != s.manifest.Tree.Sum {
 		return &Difference{"file", sumsFile, fmt.Sprintf("its hash is %s, the manifest says %s", got, s.manifest.Tree.Sum)}, nil
 	}
-	for _, dir := range []string{originDir, treeDir} {
-		got, _, err := sums(filepath.Join(s.dir, dir), nil)
+	origin, err := s.origin()
+	if err != nil {
+		return nil, err
+	}
+	for _, at := range [][2]string{{originDir, origin}, {treeDir, s.Tree()}} {
+		got, _, err := sums(at[1], nil)
 		if err != nil {
 			return nil, err
 		}
 		if changes := compare(list, got); len(changes) > 0 {
-			return &Difference{"file", path.Join(dir, changes[0].Path), changes[0].How + others(len(changes)-1)}, nil
+			return &Difference{"file", path.Join(at[0], changes[0].Path), changes[0].How + others(len(changes)-1)}, nil
 		}
 	}
 	h1, err := hashGOROOT(s.toolchain.GOROOT, s.toolchain.Version)
@@ -158,7 +162,11 @@ func (s *Sandbox) twin(ctx context.Context, cached bool) (_ *Sandbox, err error)
 		return nil, err
 	}
 	defer tree.Close()
-	src := source{root: filepath.Join(s.dir, originDir)}
+	origin, err := s.origin()
+	if err != nil {
+		return nil, err
+	}
+	src := source{root: origin}
 	if err := src.all(ctx, tree); err != nil {
 		return nil, err
 	}
