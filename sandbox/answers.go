@@ -91,6 +91,12 @@ func (s *Sandbox) answering(packages bool) (map[string][sha256.Size]byte, error)
 		if !source && !ofModules(names[i]) {
 			return nil
 		}
+		if info, err := root.Lstat(filepath.FromSlash(names[i])); source && err == nil {
+			if known, ok := s.index.of(names[i], info); ok {
+				hashes[i] = known.header
+				return nil
+			}
+		}
 		data, err := root.ReadFile(filepath.FromSlash(names[i])) // through links
 		switch {
 		case err != nil: // a link to nowhere, or to a directory

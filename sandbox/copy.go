@@ -31,6 +31,7 @@ type source struct {
 	avoid []string // directories that are never copied: gox's cache, and the sandbox itself
 	log   func(format string, args ...any)
 	told  map[string]bool // what has been logged
+	index *index          // of the copy; nil for none
 }
 
 func (s *source) say(format string, args ...any) {
@@ -170,7 +171,10 @@ func (s *source) copyFile(dst *os.Root, name string, info fs.FileInfo) error {
 		return err
 	}
 	if err = clone(out, in); err != nil {
-		_, err = io.Copy(out, in)
+		var done bool
+		if done, err = s.index.copy(name, out, in, info.Size()); !done {
+			_, err = io.Copy(out, in)
+		}
 	}
 	if cerr := out.Close(); err == nil {
 		err = cerr

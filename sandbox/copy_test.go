@@ -139,8 +139,8 @@ func TestCopyModesAndNames(t *testing.T) {
 			t.Errorf("%q: %q %v", name, data, err)
 		}
 	}
-	a, ta, erra := sums(root, nil)
-	b, tb, errb := sums(dir, nil)
+	a, ta, erra := sums(root, nil, nil)
+	b, tb, errb := sums(dir, nil, nil)
 	if erra != nil || errb != nil || string(a) != string(b) || ta != tb || ta.Files != len(files) {
 		t.Errorf("sums of the original:\n%s%v %v\nof the copy:\n%s%v %v", a, ta, erra, b, tb, errb)
 	}
@@ -151,7 +151,7 @@ func TestCompare(t *testing.T) {
 	for _, name := range []string{"gone", "new\nline", "same", "x", "link"} {
 		write(t, filepath.Join(root, name), name)
 	}
-	before, _, err := sums(root, nil)
+	before, _, err := sums(root, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestCompare(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
-	after, _, err := sums(root, nil)
+	after, _, err := sums(root, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,4 +172,45 @@ func TestCompare(t *testing.T) {
 	if want := `[{"new\nline" differs} {added is new} {gone is gone} {link differs} {x differs}]`; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
+}
+
+// What the index knows is what is there: the tree hashes the same with and
+// without it, and a file that was written to since is read.
+func TestIndex(t *testing.T) {
+	root, dst := t.TempDir(), t.TempDir()
+	for name, content := range map[string]string{"a.go": "package a\n", "b/go.mod": "module b\n", "b/data": "data", "empty": "", "big": strings.Repeat("x", indexLimit+1)} {
+		write(t, filepath.Join(root, name), content)
+	}
+	to, err := os.OpenRoot(dst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	x := &index{}
+	src := source{root: root, index: x, told: map[string]bool{}}
+	if err := src.all(t.Context(), to); err != nil {
+		t.Fatal(err)
+	}
+	if len(x.files) != 3 { // neither the go.mod nor the big one
+		t.Errorf("%d files in the index", len(x.files))
+	}
+	equal := func(what string) {
+		t.Helper()
+		with, _, err := sums(dst, nil, x)
+		without, _, werr := sums(dst, nil, nil)
+		if err != nil || werr != nil || string(with) != string(without) {
+			t.Errorf("%s: %v %v\n%s\nwithout an index:\n%s", what, err, werr, with, without)
+		}
+	}
+	equal("copied")
+	known := x.files["b/data"]
+	known.sum[0]++
+	x.files["b/data"] = known
+	if with, _, _ := sums(dst, nil, x); !strings.Contains(string(with), fmt.Sprintf("%x - b/data", known.sum)) {
+		t.Error("control: the index is not used")
+	}
+	write(t, filepath.Join(dst, "b/data"), "other")
+	equal("written to")
+	x.forget("a.go")
+	equal("forgotten")
 }

@@ -111,7 +111,7 @@ func (s *Sandbox) members(ctx context.Context) (*Manifest, []member, error) {
 		}
 		m = now.manifest
 	}
-	list, tree, err := sums(s.Tree(), nil)
+	list, tree, err := sums(s.Tree(), nil, nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -29,7 +29,7 @@ func (s *Sandbox) fill(ctx context.Context, c *Config) error {
 			return fmt.Errorf("%s: not a directory", c.From)
 		}
 		c.progress("copying %s", c.From)
-		src := source{root: root, git: findGit(), host: c.environ(), avoid: []string{s.cache, s.dir}, log: c.log, told: map[string]bool{}}
+		src := source{root: root, git: findGit(), host: c.environ(), avoid: []string{s.cache, s.dir}, log: c.log, told: map[string]bool{}, index: s.index}
 		if err := src.copyTo(ctx, tree); err != nil {
 			return fmt.Errorf("%s: not copied: %w", c.From, err)
 		}
@@ -42,6 +42,7 @@ func (s *Sandbox) fill(ctx context.Context, c *Config) error {
 		if err := tree.WriteFile(name, []byte(content), 0o644); err != nil {
 			return err
 		}
+		s.index.forget(filepath.ToSlash(name))
 	}
 	if c.WorkDir != "" {
 		if fi, err := os.Stat(s.inside(c.WorkDir)); err != nil || !fi.IsDir() {

@@ -132,7 +132,7 @@ func (s *Sandbox) takeTree(at string) error {
 	if err := os.Mkdir(from, 0o755); err != nil && !errors.Is(err, fs.ErrExist) { // an empty one has no members
 		return err
 	}
-	_, tree, err := sums(from, nil)
+	_, tree, err := sums(from, nil, nil)
 	if err != nil {
 		return err
 	}

@@ -101,7 +101,7 @@ func (s *Sandbox) Changes() ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	got, _, err := sums(s.Tree(), nil)
+	got, _, err := sums(s.Tree(), nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -62,6 +62,7 @@ func (s *Sandbox) make(ctx context.Context, c *Config) error {
 			return err
 		}
 	}
+	s.index = &index{}
 	if err := s.fill(ctx, c); err != nil {
 		return err
 	}
@@ -138,7 +139,7 @@ func (s *Sandbox) compiler(ctx context.Context) (string, error) {
 
 // note writes down what the workspace is, and keeps it as it is now.
 func (s *Sandbox) note(ctx context.Context) error {
-	list, tree, err := sums(s.Tree(), nil)
+	list, tree, err := sums(s.Tree(), nil, s.index)
 	if err = cmp.Or(ctx.Err(), err); err != nil {
 		return err
 	}
@@ -149,6 +150,7 @@ func (s *Sandbox) note(ctx context.Context) error {
 	if err := s.keepOrigin(list); err != nil {
 		return err
 	}
+	s.index = nil // from now on others write, too
 	return s.manifest.write(s.dir)
 }
 

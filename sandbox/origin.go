@@ -56,7 +56,7 @@ func (s *Sandbox) keepOrigin(list []byte) error {
 	if err != nil {
 		return err
 	}
-	copied, _, err := sums(s.Tree(), dst)
+	copied, _, err := sums(s.Tree(), dst, nil)
 	dst.Close()
 	if err == nil && !bytes.Equal(copied, list) {
 		err = fmt.Errorf("the workspace in the sandbox: %w", errChanged)

@@ -163,7 +163,7 @@ func TestOriginsAtOnce(t *testing.T) {
 				origin, err := s.origin()
 				if err == nil {
 					var list []byte
-					if list, _, err = sums(origin, nil); err == nil && sumOf(list) != s.Manifest().Tree.Sum {
+					if list, _, err = sums(origin, nil, nil); err == nil && sumOf(list) != s.Manifest().Tree.Sum {
 						err = fmt.Errorf("not whole:\n%s", list)
 					}
 				}

@@ -79,7 +79,8 @@ type Sandbox struct {
 	keep      bool
 	net       network
 	warmth    Warmth
-	unloaded  bool // there are packages that do not load
+	index     *index // nil for a sandbox that stands
+	unloaded  bool   // there are packages that do not load
 	log       func(format string, args ...any)
 	progress  func(format string, args ...any)
 }

@@ -26,8 +26,9 @@ import (
 // symbolic link, whose hash is that of its target. Other modes, times and
 // owners do not count, nor does an empty directory.
 //
-// If copy is not nil, what is hashed is written there too.
-func sums(dir string, copy *os.Root) ([]byte, Tree, error) {
+// If copy is not nil, what is hashed is written there too; else what x knows is
+// not read again.
+func sums(dir string, copy *os.Root, x *index) ([]byte, Tree, error) {
 	var t Tree
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -52,6 +53,10 @@ func sums(dir string, copy *os.Root) ([]byte, Tree, error) {
 		return nil, t, err
 	}
 	err = each(len(all), func(i int) error {
+		if known, ok := x.of(all[i].name, all[i].info); ok && copy == nil {
+			all[i].sum, all[i].size = known.sum, known.info.Size()
+			return nil
+		}
 		if err := all[i].hash(root, copy); err != nil {
 			return fmt.Errorf("%s: %w", all[i].name, err)
 		}

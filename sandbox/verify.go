@@ -113,7 +113,7 @@ func (s *Sandbox) intact() (*Difference, error) {
 		return nil, err
 	}
 	for _, at := range [][2]string{{originDir, origin}, {treeDir, s.Tree()}} {
-		got, _, err := sums(at[1], nil)
+		got, _, err := sums(at[1], nil, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -191,7 +191,7 @@ func (s *Sandbox) twin(ctx context.Context, cached bool) (_ *Sandbox, err error)
 	if t.manifest.Go.CC, err = t.compiler(ctx); err != nil {
 		return nil, err
 	}
-	_, t.manifest.Tree, err = sums(t.Tree(), nil)
+	_, t.manifest.Tree, err = sums(t.Tree(), nil, nil)
 	return t, err
 }
 
