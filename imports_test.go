@@ -33,7 +33,7 @@ func layers() [][]string {
 		{"internal/gateway", "internal/modcache", "internal/confine"},
 		{"internal/inside"},
 		{"internal/gocmd", "profiles"},
-		{"internal/owned", "internal/redact"},
+		{"internal/owned", "internal/redact", "internal/envvar"},
 	}
 }
 

@@ -2,10 +2,10 @@ package profiles
 
 import (
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 
+	"example.com/gox/internal/envvar"
 	"example.com/gox/internal/redact"
 )
 
@@ -106,7 +106,7 @@ func (e *Env) profileStart(name string) int {
 // that empties the variable counts as unset wherever go takes it so.
 func (e *Env) History(name string) []Setting {
 	all := slices.Clone(e.decided[name])
-	if value, ok := lookup(e.environ, name); ok {
+	if value, ok := envvar.Lookup(e.environ, name); ok {
 		if e.clean != nil && known(name) {
 			all = append(all, Setting{Name: name, Unset: true, Origin: *e.clean})
 		}
@@ -161,7 +161,7 @@ func (e *Env) Decided() []Setting {
 	}
 	if e.clean != nil {
 		for _, name := range Variables() {
-			if _, ok := lookup(e.environ, name); ok && e.decided[name] == nil {
+			if _, ok := envvar.Lookup(e.environ, name); ok && e.decided[name] == nil {
 				all = append(all, Setting{Name: name, Unset: true, Origin: *e.clean})
 			}
 		}
@@ -180,7 +180,7 @@ func (e *Env) Environ() []string {
 	environ := make([]string, 0, len(e.environ)+len(decided))
 	for _, entry := range e.environ {
 		name, _, _ := strings.Cut(entry, "=")
-		if !slices.ContainsFunc(decided, func(s Setting) bool { return sameName(s.Name, name) }) {
+		if !slices.ContainsFunc(decided, func(s Setting) bool { return envvar.Same(s.Name, name) }) {
 			environ = append(environ, entry)
 		}
 	}
@@ -190,22 +190,4 @@ func (e *Env) Environ() []string {
 		}
 	}
 	return environ
-}
-
-// lookup returns the value of name in environ; the last one counts, as it
-// does for os/exec. os.Environ has each name once.
-func lookup(environ []string, name string) (string, bool) {
-	for _, entry := range slices.Backward(environ) {
-		if n, value, ok := strings.Cut(entry, "="); ok && sameName(n, name) {
-			return value, true
-		}
-	}
-	return "", false
-}
-
-func sameName(a, b string) bool {
-	if runtime.GOOS == "windows" {
-		return strings.EqualFold(a, b)
-	}
-	return a == b
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"example.com/gox/internal/envvar"
 )
 
 // history writes the history of name in one line: where each value is from, and the value.
@@ -477,11 +479,11 @@ credential.helper = ""
 				t.Fatal(problems)
 			}
 			environ := env.Environ()
-			count, _ := lookup(environ, "GIT_CONFIG_COUNT")
+			count, _ := envvar.Lookup(environ, "GIT_CONFIG_COUNT")
 			got := ""
 			for i := 0; fmt.Sprint(i) != count; i++ {
-				key, ok := lookup(environ, fmt.Sprint("GIT_CONFIG_KEY_", i))
-				value, ok2 := lookup(environ, fmt.Sprint("GIT_CONFIG_VALUE_", i))
+				key, ok := envvar.Lookup(environ, fmt.Sprint("GIT_CONFIG_KEY_", i))
+				value, ok2 := envvar.Lookup(environ, fmt.Sprint("GIT_CONFIG_VALUE_", i))
 				if !ok || !ok2 {
 					t.Fatalf("count %s, and nothing at %d of %q", count, i, environ)
 				}

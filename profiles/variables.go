@@ -4,6 +4,8 @@ import (
 	"go/version"
 	"slices"
 	"strings"
+
+	"example.com/gox/internal/envvar"
 )
 
 // older reports whether go version v is older than other. The empty version
@@ -39,7 +41,7 @@ func Variables() []string {
 
 // known reports whether name is one of Variables.
 func known(name string) bool {
-	return slices.ContainsFunc(Variables(), func(v string) bool { return sameName(v, name) })
+	return slices.ContainsFunc(Variables(), func(v string) bool { return envvar.Same(v, name) })
 }
 
 // told reports whether name is one of Variables that only go sets, to tell of

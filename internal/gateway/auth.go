@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 
+	"example.com/gox/internal/envvar"
 	"example.com/gox/internal/gocmd"
 	"example.com/gox/internal/redact"
 )
@@ -212,7 +213,7 @@ func lookPath(name, dir string, environ []string) string {
 	if runtime.GOOS == "windows" {
 		suffixes = []string{".exe", ".bat", ".cmd", ".com"}
 	}
-	for _, d := range filepath.SplitList(getenv(environ, "PATH")) {
+	for _, d := range filepath.SplitList(envvar.Get(environ, "PATH")) {
 		if !filepath.IsAbs(d) {
 			continue // os/exec does not run what it finds by a relative path
 		}
@@ -386,11 +387,11 @@ func (a *authenticator) wait() { a.tasks.Wait() }
 // readNetrc returns the entries of the file that NETRC names, else of ~/.netrc,
 // nil where it cannot be read.
 func readNetrc(environ []string) []login {
-	path := getenv(environ, "NETRC")
+	path := envvar.Get(environ, "NETRC")
 	if path == "" {
-		home := getenv(environ, "HOME")
+		home := envvar.Get(environ, "HOME")
 		if runtime.GOOS == "windows" {
-			home = getenv(environ, "USERPROFILE")
+			home = envvar.Get(environ, "USERPROFILE")
 		}
 		if home == "" {
 			return nil
@@ -445,14 +446,4 @@ func parseNetrc(data string) []login {
 		}
 	}
 	return all
-}
-
-// getenv returns the value of a variable; the last one counts.
-func getenv(environ []string, name string) string {
-	for _, entry := range slices.Backward(environ) {
-		if n, value, ok := strings.Cut(entry, "="); ok && (n == name || runtime.GOOS == "windows" && strings.EqualFold(n, name)) {
-			return value
-		}
-	}
-	return ""
 }

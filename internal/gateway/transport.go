@@ -16,6 +16,8 @@ import (
 	"sync"
 	"time"
 
+	"example.com/gox/internal/envvar"
+
 	"golang.org/x/net/http/httpproxy"
 )
 
@@ -67,7 +69,7 @@ func (t *transport) make() {
 	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
 	t.real = &http.Transport{
 		Proxy:                 proxy(t.environ),
-		ForceAttemptHTTP2:     !strings.Contains(getenv(t.environ, "GODEBUG"), "http2client=0"),
+		ForceAttemptHTTP2:     !strings.Contains(envvar.Get(t.environ, "GODEBUG"), "http2client=0"),
 		MaxIdleConns:          100,
 		MaxIdleConnsPerHost:   32, // go's requests come over many connections
 		IdleConnTimeout:       90 * time.Second,
@@ -95,12 +97,12 @@ func (t *transport) make() {
 // net/http.ProxyFromEnvironment has it for the process.
 func proxy(environ []string) func(*http.Request) (*url.URL, error) {
 	any := func(name string) string {
-		if value := getenv(environ, name); value != "" {
+		if value := envvar.Get(environ, name); value != "" {
 			return value
 		}
-		return getenv(environ, strings.ToLower(name))
+		return envvar.Get(environ, strings.ToLower(name))
 	}
-	c := httpproxy.Config{HTTPProxy: any("HTTP_PROXY"), HTTPSProxy: any("HTTPS_PROXY"), NoProxy: any("NO_PROXY"), CGI: getenv(environ, "REQUEST_METHOD") != ""}
+	c := httpproxy.Config{HTTPProxy: any("HTTP_PROXY"), HTTPSProxy: any("HTTPS_PROXY"), NoProxy: any("NO_PROXY"), CGI: envvar.Get(environ, "REQUEST_METHOD") != ""}
 	rule := c.ProxyFunc()
 	return func(r *http.Request) (*url.URL, error) { return rule(r.URL) }
 }
@@ -117,7 +119,7 @@ func roots(environ []string, cafile []byte) *x509.CertPool {
 			"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
 			"/etc/pki/tls/cacert.pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem",
 		}
-		if file := getenv(environ, "SSL_CERT_FILE"); file != "" {
+		if file := envvar.Get(environ, "SSL_CERT_FILE"); file != "" {
 			files = []string{file}
 		}
 		for _, file := range files {
@@ -127,7 +129,7 @@ func roots(environ []string, cafile []byte) *x509.CertPool {
 			}
 		}
 		dirs := []string{"/etc/ssl/certs", "/etc/pki/tls/certs"}
-		if list := getenv(environ, "SSL_CERT_DIR"); list != "" {
+		if list := envvar.Get(environ, "SSL_CERT_DIR"); list != "" {
 			dirs = strings.Split(list, ":")
 		}
 		for _, dir := range dirs {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"example.com/gox/internal/envvar"
 )
 
 // A Process is all that gox takes from the process it was started as.
@@ -84,14 +86,7 @@ func (p *Process) stateDir() string {
 }
 
 // Getenv returns the value of a variable, "" where it is not set.
-func (p *Process) Getenv(name string) string {
-	for _, entry := range p.Environ {
-		if n, value, _ := strings.Cut(entry, "="); n == name || runtime.GOOS == "windows" && strings.EqualFold(n, name) {
-			return value
-		}
-	}
-	return ""
-}
+func (p *Process) Getenv(name string) string { return envvar.Get(p.Environ, name) }
 
 // InDir returns p as it would be, started in dir.
 func (p *Process) InDir(dir string) *Process {
