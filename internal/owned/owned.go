@@ -20,8 +20,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -256,9 +258,45 @@ func removeTree(dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// empty removes everything in root but the marker.
+// empty removes everything in root but the marker, several trees at once.
 func empty(root *os.Root) error {
-	err := fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
+	if fi, err := root.Stat("."); err == nil && fi.Mode().Perm()&0o700 != 0o700 {
+		if err := ignoreMissing(root.Chmod(".", 0o700)); err != nil {
+			return err
+		}
+	}
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return err
+	}
+	errs := make([]error, len(entries))
+	turns := make(chan struct{}, runtime.GOMAXPROCS(0))
+	var wg sync.WaitGroup
+	for i, e := range entries {
+		if e.Name() == MarkerName {
+			continue
+		}
+		turns <- struct{}{}
+		wg.Go(func() {
+			errs[i] = removeIn(root, e)
+			<-turns
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeIn removes e, which is in root, read-only directories included.
+func removeIn(root *os.Root, e fs.DirEntry) error {
+	if !e.IsDir() { // a walk would follow a link
+		return root.RemoveAll(e.Name())
+	}
+	err := fs.WalkDir(root.FS(), e.Name(), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() {
 			return ignoreMissing(err)
 		}
@@ -271,19 +309,7 @@ func empty(root *os.Root) error {
 	if err != nil {
 		return err
 	}
-	entries, err := fs.ReadDir(root.FS(), ".")
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.Name() == MarkerName {
-			continue
-		}
-		if err := root.RemoveAll(e.Name()); err != nil {
-			return err
-		}
-	}
-	return nil
+	return root.RemoveAll(e.Name())
 }
 
 // ignoreMissing forgives what another process removed in the meantime.

@@ -218,6 +218,34 @@ func TestRemoveReadOnly(t *testing.T) {
 	})
 }
 
+// Links go, wherever they lead, and what they lead to stays.
+func TestRemoveLinks(t *testing.T) {
+	outside := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "a")
+	if err := Make(dir, Marker{Kind: "test", Name: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "sub"), 0o777), os.WriteFile(filepath.Join(outside, "file"), nil, 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	for name, target := range map[string]string{"absolute": outside, "relative": "../..", "dead": "nowhere", "file": filepath.Join(outside, "file")} {
+		for _, at := range []string{name, filepath.Join("sub", name)} {
+			if err := os.Symlink(target, filepath.Join(dir, at)); err != nil {
+				t.Skip(err)
+			}
+		}
+	}
+	if err := Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is there: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(outside, "file")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestSweep(t *testing.T) {
 	asUser(t, func(t *testing.T) {
 		parent := filepath.Join(t.TempDir(), "mod")
