@@ -3,18 +3,20 @@
 package cmd_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-// BenchmarkOverhead runs plain go and a wrapper around it in turn, doing the
-// same work, and reports medians, what the wrapper adds, and the median of the
+// BenchmarkOverhead runs plain go and wrappers around it in turn, doing the
+// same work, and reports medians, what each wrapper adds, and the median of the
 // pairwise ratios. It assembles and builds a real workspace first, for which it
 // needs the network.
 //
@@ -79,10 +81,11 @@ func BenchmarkOverhead(b *testing.B) {
 			b.Fatalf("%v\n%s", err, out)
 		}
 	}
-	wrappers := []struct {
+	type wrapper struct {
 		name string
 		argv []string
-	}{
+	}
+	wrappers := []wrapper{
 		{"execgo", []string{execgo}},
 		{"installed", []string{gox, "-p", "default"}},
 		{"installed-profile", []string{gox, "-p", "proxy"}},
@@ -93,22 +96,39 @@ func BenchmarkOverhead(b *testing.B) {
 		{"direnv", []string{"direnv", "exec", dir, "go"}},
 		{"mise", []string{"mise", "exec", "--", "go"}},
 	}
+	wrappers = slices.DeleteFunc(wrappers, func(w wrapper) bool {
+		_, err := exec.LookPath(w.argv[0])
+		return err != nil // not installed
+	})
 	for _, args := range [][]string{{"version"}, {"env", "GOPROXY"}, {"build", "work"}} {
-		for _, w := range wrappers {
-			if _, err := exec.LookPath(w.argv[0]); err != nil {
-				continue // not installed
+		b.Run(args[0], func(b *testing.B) {
+			pairs := rounds()
+			if args[0] == "build" {
+				pairs = min(pairs, 10) // about a second each
 			}
-			b.Run(args[0]+"/"+w.name, func(b *testing.B) {
-				pairs := b.N
-				if args[0] == "build" {
-					pairs = min(pairs, 10) // about a second each
+			// All in turn: the machine's moods are the same for each.
+			var plain []float64
+			took := make([][]float64, len(wrappers))
+			for range pairs {
+				plain = append(plain, elapsed(b, start(append([]string{"go"}, args...)...)))
+				for i, w := range wrappers {
+					took[i] = append(took[i], elapsed(b, start(slices.Concat(w.argv, args)...)))
 				}
-				compare(b, pairs,
-					func() *exec.Cmd { return start(append([]string{"go"}, args...)...) },
-					func() *exec.Cmd { return start(slices.Concat(w.argv, args)...) })
-			})
-		}
+			}
+			for i, w := range wrappers {
+				b.Run(w.name, func(b *testing.B) { report(b, plain, took[i]) })
+			}
+		})
 	}
+}
+
+// rounds is how often a benchmark is asked for, 100 where a time is.
+func rounds() int {
+	n, err := strconv.Atoi(strings.TrimSuffix(flag.Lookup("test.benchtime").Value.String(), "x"))
+	if err != nil {
+		return 100
+	}
+	return n
 }
 
 func copyFile(tb testing.TB, from, to string) {
@@ -124,15 +144,24 @@ func copyFile(tb testing.TB, from, to string) {
 
 // compare runs the two in turn.
 func compare(b *testing.B, pairs int, plain, wrapped func() *exec.Cmd) {
-	var plains, wrappeds, ratios []float64
+	var plains, wrappeds []float64
 	for range pairs {
-		p, w := elapsed(b, plain()), elapsed(b, wrapped())
-		plains, wrappeds, ratios = append(plains, p), append(wrappeds, w), append(ratios, w/p)
+		plains, wrappeds = append(plains, elapsed(b, plain())), append(wrappeds, elapsed(b, wrapped()))
+	}
+	report(b, plains, wrappeds)
+}
+
+// report reports the medians of two lists of milliseconds, and that of the
+// ratios of each pair.
+func report(b *testing.B, plain, wrapped []float64) {
+	var ratios []float64
+	for i, p := range plain {
+		ratios = append(ratios, wrapped[i]/p)
 	}
 	b.ReportMetric(0, "ns/op") // of no meaning here
-	b.ReportMetric(median(plains), "plain-ms")
-	b.ReportMetric(median(wrappeds), "wrapped-ms")
-	b.ReportMetric(median(wrappeds)-median(plains), "added-ms")
+	b.ReportMetric(median(plain), "plain-ms")
+	b.ReportMetric(median(wrapped), "wrapped-ms")
+	b.ReportMetric(median(wrapped)-median(plain), "added-ms")
 	b.ReportMetric(median(ratios), "ratio")
 }
 
@@ -145,7 +174,7 @@ func elapsed(b *testing.B, c *exec.Cmd) float64 {
 }
 
 func median(all []float64) float64 {
-	slices.Sort(all)
+	all = slices.Sorted(slices.Values(all))
 	return all[len(all)/2]
 }
 
