@@ -211,10 +211,10 @@ func TestDefaultSources(t *testing.T) {
 	}{
 		{name: "since go1.21", goroot: "new", ask: failing, want: "https://goroot.example sum.example"},
 		{name: "before", goroot: "old", ask: func(name string) (string, error) { return "of " + name, nil }, want: "of GOPROXY of GOSUMDB"},
-		{name: "cannot be asked", goroot: "old", ask: failing, err: "built-in:8: [profile.mirror] goproxy: cannot ask for GOPROXY\n\tnor https://xxxxx@h.example\n\twrite the value out instead of \"default\"\n" +
-			"built-in:9: [profile.mirror] gosumdb: cannot ask for GOSUMDB\n\tnor https://xxxxx@h.example\n\twrite the value out instead of \"default\""},
-		{name: "nobody to ask", goroot: "old", err: "built-in:8: [profile.mirror] goproxy: go's own default of GOPROXY is not known here\n\twrite the value out instead of \"default\"\n" +
-			"built-in:9: [profile.mirror] gosumdb: go's own default of GOSUMDB is not known here\n\twrite the value out instead of \"default\""},
+		{name: "cannot be asked", goroot: "old", ask: failing, err: "built-in:5: [profile.mirror] goproxy: cannot ask for GOPROXY\n\tnor https://xxxxx@h.example\n\twrite the value out instead of \"default\"\n" +
+			"built-in:6: [profile.mirror] gosumdb: cannot ask for GOSUMDB\n\tnor https://xxxxx@h.example\n\twrite the value out instead of \"default\""},
+		{name: "nobody to ask", goroot: "old", err: "built-in:5: [profile.mirror] goproxy: go's own default of GOPROXY is not known here\n\twrite the value out instead of \"default\"\n" +
+			"built-in:6: [profile.mirror] gosumdb: go's own default of GOSUMDB is not known here\n\twrite the value out instead of \"default\""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			env, problems := resolved(t, "", "mirror").Env(Inputs{Environ: []string{"GOPROXY=off", "GOSUMDB=off"}, Dir: "/nowhere", GOROOT: filepath.Join(root, tt.goroot), Default: tt.ask})

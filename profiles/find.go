@@ -14,6 +14,9 @@ import (
 //go:embed builtin.toml
 var builtin []byte
 
+// builtinName stands for the path of builtin.
+const builtinName = "built-in"
+
 // Search says where profiles are looked for. The zero Search finds the
 // built-in ones only.
 type Search struct {
@@ -135,13 +138,22 @@ func (s *Set) userFile() (*File, error) {
 
 func (s *Set) builtinFile() (*File, error) {
 	if s.builtin == nil {
-		f, err := parse("built-in", BuiltIn, builtin)
+		f, err := parse(builtinName, BuiltIn, builtin)
 		if err != nil {
 			return nil, err
 		}
+		f.profiles[DefaultName] = plain()
 		s.builtin = f
 	}
 	return s.builtin, nil
+}
+
+// plain is the profile DefaultName, which no file may define anew.
+func plain() *section {
+	at := Position{File: builtinName}
+	return &section{name: DefaultName, pos: at, values: map[string]*Value{
+		"description": {Key: "description", Profile: DefaultName, Pos: at, raw: "plain go: changes nothing"},
+	}}
 }
 
 // Project returns the project's file, with the local overlay before it where
@@ -200,6 +212,9 @@ func (s *Set) Default() (string, Position, error) {
 // sections returns the tables of the profile called name in the nearest place
 // that has it, the local overlay's before the file's.
 func (s *Set) sections(name string) ([]*section, error) {
+	if name == DefaultName {
+		return []*section{plain()}, nil // and no file is read for it
+	}
 	var found []*section
 	for _, f := range s.project {
 		if t := f.profiles[name]; t != nil {

@@ -224,7 +224,7 @@ go = "~/sdk/go"
 		goValue      string
 	}{
 		{name: "description alone", layers: "plain", empty: true, pos: "/repo/profiles.toml:2"},
-		{name: "built in", layers: "default", empty: true, pos: "built-in:3"},
+		{name: "built in", layers: "default", empty: true, pos: "built-in"},
 		{name: "local go", layers: "local", pos: "/repo/profiles.toml:5"},
 		{name: "version", layers: "old", pos: "/repo/profiles.toml:7", goValue: "1.18"},
 		{name: "GOROOT", layers: "root", pos: "/repo/profiles.toml:9", goValue: "../go", goPath: "/go"},
