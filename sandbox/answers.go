@@ -34,7 +34,7 @@ type answer struct {
 
 // asking writes what every answer of go's to this kind of question depends on.
 func (s *Sandbox) asking(q *bytes.Buffer, kind string) {
-	fmt.Fprintf(q, "%s %d\n%q %q %s/%s\n", kind, answerFormat, s.toolchain.Version, s.toolchain.h1, runtime.GOOS, runtime.GOARCH)
+	fmt.Fprintf(q, "%s %d %q\n%q %q %s/%s\n", kind, answerFormat, gox(), s.toolchain.Version, s.toolchain.h1, runtime.GOOS, runtime.GOARCH)
 	for _, v := range s.variables {
 		fmt.Fprintf(q, "%q\n", v.Name+"="+v.value)
 	}

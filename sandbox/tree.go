@@ -130,20 +130,27 @@ func (f *hashed) hash(root, copy *os.Root) (err error) {
 	return err
 }
 
-// each calls f for 0 to n-1, on all processors, until one fails.
+// each calls f for 0 to n-1, on all processors, until one fails. Neighbours are
+// for one of them: two that make files in one directory wait for one another.
 func each(n int, f func(int) error) error {
 	var next, failed atomic.Int64
 	errs := make([]error, min(runtime.GOMAXPROCS(0), n))
+	batch := min(n/(16*max(len(errs), 1))+1, 64)
 	var wg sync.WaitGroup
 	for worker := range errs {
 		wg.Go(func() {
-			for failed.Load() == 0 {
-				i := int(next.Add(1)) - 1
-				if i >= n {
+			for {
+				end := int(next.Add(int64(batch)))
+				if end-batch >= n {
 					return
 				}
-				if errs[worker] = f(i); errs[worker] != nil {
-					failed.Add(1)
+				for i := end - batch; i < min(end, n); i++ {
+					if failed.Load() > 0 {
+						return
+					}
+					if errs[worker] = f(i); errs[worker] != nil {
+						failed.Add(1)
+					}
 				}
 			}
 		})

@@ -381,8 +381,9 @@ func each[T any](ctx context.Context, list []T, f func(T) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
-	// Several at once: handing one over costs nearly as much as a link.
-	const batch = 8
+	// Several at once: handing one over costs nearly as much as a link, and two that
+	// make links in one directory wait for one another.
+	batch := min(len(list)/(16*runtime.GOMAXPROCS(0))+1, 64)
 	work := make(chan []T)
 	for range min(runtime.GOMAXPROCS(0), len(list)) {
 		wg.Go(func() {
