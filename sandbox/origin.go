@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"example.com/gox/internal/owned"
 )
@@ -149,7 +150,7 @@ func sweepOrigins(cache string) error {
 	defer lock.Close()
 	errs := []error{owned.Sweep(store)}
 	for _, dir := range idle {
-		if linked(dir) {
+		if linked(dir) || pointedTo(cache, dir) {
 			continue
 		}
 		if m, err := owned.Read(dir); err == nil && m.Kind == originDir {
@@ -160,4 +161,23 @@ func sweepOrigins(cache string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// pointedTo reports whether a sandbox under the cache has the origin at dir. A
+// copy of a cache that was made without its hard links shows by that alone.
+func pointedTo(cache, dir string) bool {
+	boxes, err := os.ReadDir(filepath.Join(cache, kind))
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	for _, e := range boxes {
+		if CheckName(e.Name()) != nil && !strings.HasPrefix(e.Name(), newPrefix) {
+			continue // about to be removed
+		}
+		target, err := os.Readlink(filepath.Join(cache, kind, e.Name(), originDir))
+		if err == nil && filepath.Base(filepath.Dir(target)) == filepath.Base(dir) {
+			return true
+		}
+	}
+	return false
 }

@@ -64,6 +64,11 @@ func TestOriginShared(t *testing.T) {
 	if err := Remove(named("a")); err != nil {
 		t.Fatal(err)
 	}
+	// As in a copy of the cache that was made without its links.
+	used := filepath.Join(b.Dir(), usedFile)
+	if err := errors.Join(os.Remove(used), os.WriteFile(used, nil, 0o666), sweepOrigins(c.Cache)); err != nil {
+		t.Fatal(err)
+	}
 	if v, err := b.Verify(t.Context(), VerifyOptions{Cached: true}); err != nil || v.Difference != nil {
 		t.Errorf("without the other: %+v, %v", v, err)
 	}
