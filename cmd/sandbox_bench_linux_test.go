@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"example.com/gox/internal/gotest"
+	"example.com/gox/internal/owned"
 )
 
 // BenchmarkSandbox closes one version of prometheus, 246 modules, with an empty
@@ -55,6 +56,11 @@ func BenchmarkSandbox(b *testing.B) {
 		return cache, []string{"GOX_CACHE=" + cache, "GOMODCACHE=" + filepath.Join(tmp, "none"), "GOFLAGS=", "GOWORK="}
 	}
 	gox := filepath.Join(bin, "gox")
+	copies := filepath.Join(tmp, "copies")
+	if err := os.Mkdir(copies, 0o777); err != nil {
+		b.Fatal(err)
+	}
+	owned.Spread(copies) // as the directory of sandboxes is
 
 	// What is published has a go.work, of modules that are not.
 	for kind, work := range map[string]string{"module": "", "workspace": "go 1.25.0\n\nuse .\n"} {
@@ -89,7 +95,7 @@ func BenchmarkSandbox(b *testing.B) {
 				linked, took = create(fmt.Sprint(kind, i))
 				warm = append(warm, float64(took.Microseconds())/1000)
 				start := time.Now()
-				run(tmp, nil, "cp", "-r", tree, filepath.Join(tmp, fmt.Sprint("copy", kind, i)))
+				run(tmp, nil, "cp", "-r", tree, filepath.Join(copies, fmt.Sprint(kind, i)))
 				copied = append(copied, float64(time.Since(start).Microseconds())/1000)
 				i++
 			}

@@ -76,9 +76,20 @@ func (s *Sandbox) answering(packages bool) (map[string][sha256.Size]byte, error)
 	}
 	defer root.Close()
 	var names []string
+	known := map[string][sha256.Size]byte{}
 	err = walk(s.Tree(), func(name string, d fs.DirEntry) error {
-		if !d.IsDir() && (packages || ofModules(name)) {
-			names = append(names, name)
+		if d.IsDir() || !packages && !ofModules(name) {
+			return nil
+		}
+		names = append(names, name)
+		if path.Ext(name) == ".go" && s.index != nil {
+			info, err := d.Info()
+			if err != nil {
+				return err
+			}
+			if f, ok := s.index.of(name, info); ok {
+				known[name] = f.header
+			}
 		}
 		return nil
 	})
@@ -91,11 +102,9 @@ func (s *Sandbox) answering(packages bool) (map[string][sha256.Size]byte, error)
 		if !source && !ofModules(names[i]) {
 			return nil
 		}
-		if info, err := root.Lstat(filepath.FromSlash(names[i])); source && err == nil {
-			if known, ok := s.index.of(names[i], info); ok {
-				hashes[i] = known.header
-				return nil
-			}
+		if sum, ok := known[names[i]]; ok {
+			hashes[i] = sum
+			return nil
 		}
 		data, err := root.ReadFile(filepath.FromSlash(names[i])) // through links
 		switch {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -101,23 +102,32 @@ func (s *source) all(ctx context.Context, dst *os.Root) error {
 // copyFiles copies the files and symbolic links that list names, and reports
 // for each whether it was what files says.
 func (s *source) copyFiles(ctx context.Context, dst *os.Root, list []string, files map[string]fs.FileInfo) (copied []bool, err error) {
-	made := map[string]bool{}
-	for _, name := range list {
-		if dir := path.Dir(name); !made[dir] {
-			made[dir] = true
-			if err := mkdirAll(dst, filepath.FromSlash(dir)); err != nil {
-				return nil, err
-			}
+	// By directories, each opened once: a path costs an open file for each element.
+	dirs := map[string][]int{}
+	for i, name := range list {
+		dirs[path.Dir(name)] = append(dirs[path.Dir(name)], i)
+	}
+	order := slices.Sorted(maps.Keys(dirs))
+	for _, dir := range order {
+		if err := mkdirAll(dst, filepath.FromSlash(dir)); err != nil {
+			return nil, err
 		}
 	}
 	copied = make([]bool, len(list))
-	return copied, each(len(list), func(i int) error {
-		if err := ctx.Err(); err != nil {
+	return copied, each(len(order), func(d int) error {
+		into, err := dst.OpenRoot(filepath.FromSlash(order[d]))
+		if err != nil {
 			return err
 		}
-		err := s.copyFile(dst, list[i], files[list[i]])
-		if copied[i] = err == nil; err != nil && !errors.Is(err, errChanged) {
-			return fmt.Errorf("%s: %w", list[i], err)
+		defer into.Close()
+		for _, i := range dirs[order[d]] {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			err := s.copyFile(into, list[i], files[list[i]])
+			if copied[i] = err == nil; err != nil && !errors.Is(err, errChanged) {
+				return fmt.Errorf("%s: %w", list[i], err)
+			}
 		}
 		return nil
 	})
@@ -140,10 +150,10 @@ func same(a, b fs.FileInfo) bool {
 
 var errChanged = errors.New("changed while it was copied")
 
-// copyFile copies one file or symbolic link. errors.Is(err, errChanged) holds
-// where it is not what info says.
+// copyFile copies one file or symbolic link into the directory dst.
+// errors.Is(err, errChanged) holds where it is not what info says.
 func (s *source) copyFile(dst *os.Root, name string, info fs.FileInfo) error {
-	from, to := filepath.Join(s.root, filepath.FromSlash(name)), filepath.FromSlash(name)
+	from, to := filepath.Join(s.root, filepath.FromSlash(name)), path.Base(name)
 	if info.Mode().Type() == fs.ModeSymlink {
 		target, err := os.Readlink(from)
 		if err != nil {
@@ -216,14 +226,18 @@ func mkdirAll(dst *os.Root, dir string) error {
 	if dir == "." {
 		return nil
 	}
-	if fi, err := dst.Lstat(dir); err == nil && fi.IsDir() {
-		return nil
-	}
-	if err := mkdirAll(dst, filepath.Dir(dir)); err != nil {
-		return err
-	}
 	err := dst.Mkdir(dir, 0o755)
-	if errors.Is(err, fs.ErrExist) { // a file, where the source now has a directory
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		if err := mkdirAll(dst, filepath.Dir(dir)); err != nil {
+			return err
+		}
+		err = dst.Mkdir(dir, 0o755)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		if fi, err := dst.Lstat(dir); err == nil && fi.IsDir() {
+			return nil
+		}
+		// A file, where the source now has a directory.
 		if err = dst.Remove(dir); err == nil {
 			err = dst.Mkdir(dir, 0o755)
 		}
