@@ -400,16 +400,11 @@ func (p *phases) trace() *httptrace.ClientTrace {
 		TLSHandshakeStart: func() { locked(func(now time.Time) { p.tlsAt = now }) },
 		TLSHandshakeDone:  func(tls.ConnectionState, error) { locked(func(now time.Time) { p.tls += now.Sub(p.tlsAt) }) },
 		GotConn: func(info httptrace.GotConnInfo) {
-			locked(func(time.Time) { p.remote = info.Conn.RemoteAddr().String() })
+			// Over HTTP/2 the answer may be there before WroteRequest is called.
+			locked(func(now time.Time) { p.remote, p.wroteAt = info.Conn.RemoteAddr().String(), now })
 		},
-		WroteRequest: func(httptrace.WroteRequestInfo) { locked(func(now time.Time) { p.wroteAt = now }) },
-		GotFirstResponseByte: func() {
-			locked(func(now time.Time) {
-				if !p.wroteAt.IsZero() {
-					p.first += now.Sub(p.wroteAt)
-				}
-			})
-		},
+		WroteRequest:         func(httptrace.WroteRequestInfo) { locked(func(now time.Time) { p.wroteAt = now }) },
+		GotFirstResponseByte: func() { locked(func(now time.Time) { p.first += max(now.Sub(p.wroteAt), time.Microsecond) }) },
 	}
 }
 
