@@ -301,12 +301,30 @@ func (g *gox) inSandbox(c *cli.Context, name string, f func(context.Context, *sa
 	return f(ctx, s)
 }
 
+// likelyRun returns the call that words without a "--" were most likely to be.
+func (g *gox) likelyRun(words []string) string {
+	call := []string{"gox", "sandbox", "run"}
+	known, _ := sandbox.List(sandbox.Config{Cache: g.CacheDir, Environ: g.Environ})
+	named := len(words) > 0 && slices.ContainsFunc(known, func(e sandbox.Entry) bool { return e.Name == words[0] })
+	if named || len(words) == 1 {
+		call, words = append(call, words[0]), words[1:]
+	}
+	if len(words) == 0 {
+		words = []string{"go", "test", "./..."}
+	}
+	call = append(append(call, "--"), words...)
+	for i, word := range call {
+		call[i] = wrap.ShellQuote(word)
+	}
+	return strings.Join(call, " ")
+}
+
 func (g *gox) sandboxRun(c *cli.Context) (err error) {
 	// The library drops a "--" that comes first, which tells a name from a command.
 	words := g.Words
 	dash := slices.Index(words, "--")
 	if dash < 0 || dash == len(words)-1 {
-		return usagef("sandbox run: wants [NAME] -- COMMAND…\n\tgox sandbox run NAME -- go test ./...")
+		return usagef("sandbox run: wants [NAME] -- COMMAND…\n\t%s", g.likelyRun(c.Args().Slice()))
 	}
 	command := words[dash+1:]
 	before := c.Args().Slice()
