@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/gox/internal/envvar"
 	"example.com/gox/internal/modstore"
 )
 
@@ -49,7 +50,7 @@ func (s *Sandbox) question() ([]byte, error) {
 	s.asking(&q, "modules")
 	fmt.Fprintf(&q, "%q %q\n", s.manifest.Dir, s.manifest.Work)
 	// An overlay takes the place of files, by a file of whatever name.
-	if strings.Contains(lookup(s.Environ(""), "GOFLAGS"), "-overlay") {
+	if strings.Contains(envvar.Get(s.Environ(""), "GOFLAGS"), "-overlay") {
 		return nil, nil
 	}
 	// Where the go.mod is the build list, no package is asked for.
@@ -246,9 +247,9 @@ func (s *Sandbox) remember(question []byte, before map[string][sha256.Size]byte)
 func (s *Sandbox) vouched() bool {
 	env := s.Environ("")
 	for _, name := range []string{"GONOSUMDB", "GOPRIVATE", "GOINSECURE"} {
-		if value := lookup(env, name); value != "" && value != "none" {
+		if value := envvar.Get(env, name); value != "" && value != "none" {
 			return false
 		}
 	}
-	return lookup(env, "GOSUMDB") != "off" && !strings.Contains(lookup(env, "GOFLAGS"), "-insecure")
+	return envvar.Get(env, "GOSUMDB") != "off" && !strings.Contains(envvar.Get(env, "GOFLAGS"), "-insecure")
 }

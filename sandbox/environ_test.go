@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/gox/internal/envvar"
 	"example.com/gox/internal/gocmd"
 	"example.com/gox/internal/gotest"
 	"example.com/gox/profiles"
@@ -121,7 +122,7 @@ func TestGoWork(t *testing.T) {
 	c.Files = map[string]string{"a/go.mod": "module a.test/a\n", "a/go.work": "go 1.18\n\nuse .\n", "a/b/c.txt": "", "d/e.txt": ""}
 	s := ForTest(t, c)
 	for dir, want := range map[string]string{"": "off", "a": s.inside("a/go.work"), "a/b": s.inside("a/go.work"), "d": "off"} {
-		if got := lookup(s.Environ(dir), "GOWORK"); got != want {
+		if got := envvar.Get(s.Environ(dir), "GOWORK"); got != want {
 			t.Errorf("GOWORK in %q: %s, want %s", dir, got, want)
 		}
 	}

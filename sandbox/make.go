@@ -12,10 +12,10 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"syscall"
 
+	"example.com/gox/internal/envvar"
 	"example.com/gox/internal/gocmd"
 	"example.com/gox/internal/owned"
 	"example.com/gox/internal/redact"
@@ -112,7 +112,7 @@ func (s *Sandbox) furnish() error {
 // compiler returns the C compiler and the hash of its file where cgo is on.
 func (s *Sandbox) compiler(ctx context.Context) (string, error) {
 	env := s.Environ("")
-	if lookup(env, "CGO_ENABLED") != "1" {
+	if envvar.Get(env, "CGO_ENABLED") != "1" {
 		return "", nil
 	}
 	out, err := s.output(ctx, s.Tree(), env, "env", "CC")
@@ -171,13 +171,4 @@ func (s *Sandbox) output(ctx context.Context, dir string, env []string, args ...
 		err = &ExitError{Args: args, Code: code, Stderr: redact.Text(errs.String())}
 	}
 	return out.Bytes(), err
-}
-
-func lookup(environ []string, name string) string {
-	for _, entry := range slices.Backward(environ) {
-		if value, ok := strings.CutPrefix(entry, name+"="); ok {
-			return value
-		}
-	}
-	return ""
 }

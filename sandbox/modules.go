@@ -18,6 +18,7 @@ import (
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
 
+	"example.com/gox/internal/envvar"
 	"example.com/gox/internal/modstore"
 	"example.com/gox/internal/redact"
 )
@@ -61,7 +62,7 @@ func (s *Sandbox) modules(ctx context.Context, from []string) error {
 
 // workspace finds the go.work in force.
 func (s *Sandbox) workspace() error {
-	if work := lookup(s.Environ(s.manifest.Dir), "GOWORK"); work != "off" {
+	if work := envvar.Get(s.Environ(s.manifest.Dir), "GOWORK"); work != "off" {
 		rel, err := filepath.Rel(s.Tree(), work)
 		if err != nil {
 			return err
@@ -215,7 +216,7 @@ func (s *Sandbox) selected(ctx context.Context, dir string) (list []module.Versi
 // required is selected for a single main module whose go.mod is the build list,
 // as it is since go1.17. Otherwise it reports false.
 func (s *Sandbox) required(dir string) ([]module.Version, bool) {
-	flags := lookup(s.Environ(dir), "GOFLAGS")
+	flags := envvar.Get(s.Environ(dir), "GOFLAGS")
 	// In a workspace go looks through the whole module graph for a package, and
 	// not through the go.mod first.
 	if s.manifest.Work != "" || len(s.governed()) != 1 || strings.Contains(flags, "-mod") {
@@ -302,7 +303,7 @@ func (s *Sandbox) governed() []string {
 // vendored reports whether go takes the modules of dir from its vendor
 // directory.
 func (s *Sandbox) vendored(dir string) bool {
-	flags := " " + lookup(s.Environ(dir), "GOFLAGS") + " "
+	flags := " " + envvar.Get(s.Environ(dir), "GOFLAGS") + " "
 	for _, mode := range []string{"mod", "readonly"} {
 		if strings.Contains(flags, "-mod="+mode+" ") {
 			return false

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"example.com/gox/internal/confine"
+	"example.com/gox/internal/envvar"
 	"example.com/gox/internal/gocmd"
 )
 
@@ -59,12 +60,12 @@ func (s *Sandbox) run(ctx context.Context, n network, c gocmd.Cmd) (code int, er
 	}
 	p.ReadOnly = []string{s.store().Verified(), s.toolchain.GOROOT, origins(s.cache)}
 	if p.Net == confine.Sources {
-		if p.Allow, err = confine.SourcesOf(func(name string) string { return lookup(c.Env, name) }); err != nil {
+		if p.Allow, err = confine.SourcesOf(func(name string) string { return envvar.Get(c.Env, name) }); err != nil {
 			return 0, err
 		}
 		p.Allow = append(p.Allow, n.allow...)
 		// How the world is reached is for the profile to say, else for the host.
-		if p.Environ = c.Env; lookup(c.Env, "HTTPS_PROXY")+lookup(c.Env, "https_proxy")+lookup(c.Env, "HTTP_PROXY")+lookup(c.Env, "http_proxy") == "" {
+		if p.Environ = c.Env; envvar.Get(c.Env, "HTTPS_PROXY")+envvar.Get(c.Env, "https_proxy")+envvar.Get(c.Env, "HTTP_PROXY")+envvar.Get(c.Env, "http_proxy") == "" {
 			p.Environ = n.host
 		}
 		var mu sync.Mutex

@@ -4,9 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"runtime"
-	"slices"
-	"strings"
+
+	"example.com/gox/internal/envvar"
 )
 
 // This file is where the process's own environment is read: a zero Config
@@ -20,14 +19,7 @@ func (c *Config) environ() []string {
 }
 
 // getenv returns the value of a variable of the host, "" where it is not set.
-func (c *Config) getenv(name string) string {
-	for _, entry := range slices.Backward(c.environ()) {
-		if n, value, _ := strings.Cut(entry, "="); n == name || runtime.GOOS == "windows" && strings.EqualFold(n, name) {
-			return value
-		}
-	}
-	return ""
-}
+func (c *Config) getenv(name string) string { return envvar.Get(c.environ(), name) }
 
 // cache returns gox's cache directory.
 func (c *Config) cache() (string, error) {

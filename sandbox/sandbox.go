@@ -42,6 +42,7 @@ import (
 	"strconv"
 	"strings"
 
+	"example.com/gox/internal/envvar"
 	"example.com/gox/internal/gocmd"
 	"example.com/gox/internal/modstore"
 	"example.com/gox/internal/owned"
@@ -313,12 +314,7 @@ func (s *Sandbox) lookup(name, dir string, env []string) (string, error) {
 		}
 		return name, nil
 	}
-	path := ""
-	for _, entry := range env {
-		if value, ok := strings.CutPrefix(entry, "PATH="); ok {
-			path = value
-		}
-	}
+	path := envvar.Get(env, "PATH")
 	for _, d := range filepath.SplitList(path) {
 		file := filepath.Join(d, name)
 		if fi, err := os.Stat(file); err == nil && fi.Mode().IsRegular() && fi.Mode()&0o111 != 0 {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/sumdb/dirhash"
 
+	"example.com/gox/internal/envvar"
 	"example.com/gox/internal/modcache"
 )
 
@@ -88,7 +89,7 @@ func (s *Sandbox) published(ctx context.Context, versions []string) ([]downloade
 	env := s.Environ("")
 	var sources []string
 	for _, name := range []string{"GOPROXY", "GONOPROXY", "GOPRIVATE", "GOSUMDB", "GONOSUMDB", "GOINSECURE", "GOVCS"} {
-		sources = append(sources, name+"="+lookup(env, name))
+		sources = append(sources, name+"="+envvar.Get(env, name))
 	}
 	const profile = "sandbox-use"
 	dir, err := modcache.Store{Root: s.cache}.Use(modcache.Key(profile, sources), map[string]string{"profile": profile})
