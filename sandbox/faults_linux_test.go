@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"example.com/gox/internal/modstore"
+
+	"example.com/gox/internal/gotest"
 )
 
 // bulky is dependent with a file that takes some time to write.
@@ -146,15 +148,7 @@ func TestImportKilled(t *testing.T) {
 
 // On a full disk nothing half made is left, and there is a mend.
 func TestArchiveDiskFull(t *testing.T) {
-	disk := t.TempDir()
-	if err := syscall.Mount("none", disk, "tmpfs", 0, "size=2m"); err != nil {
-		t.Skipf("a small file system can be mounted only by root: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(disk, 0); err != nil {
-			t.Error(err)
-		}
-	})
+	disk := gotest.Disk(t, "2m")
 	here := cache(t)
 	s, archive := bulky(t, here)
 	file := filepath.Join(disk, "x.tar.gz")

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"example.com/gox/internal/gotest"
 )
 
 // On a disk that is full at some point of New, there is no sandbox and nothing
@@ -21,11 +23,7 @@ func TestDiskFull(t *testing.T) {
 	write(t, filepath.Join(c.From, "go.mod"), "module example.test/m\n")
 	made, failed := 0, 0
 	for _, size := range []string{"8k", "16k", "24k", "32k", "64k", "128k", "200k", "300k", "400k", "450k", "4m"} {
-		disk := t.TempDir()
-		if err := syscall.Mount("none", disk, "tmpfs", 0, "size="+size); err != nil {
-			t.Skipf("a small file system can be mounted only by root: %v", err)
-		}
-		t.Cleanup(func() { syscall.Unmount(disk, syscall.MNT_DETACH) })
+		disk := gotest.Disk(t, size)
 		c.Cache = filepath.Join(disk, "gox")
 		real := os.Getenv("GOX_CACHE")
 		if err := errors.Join(
@@ -59,11 +57,7 @@ func TestDiskFull(t *testing.T) {
 // On a disk that is full a command inside fails as it does anywhere, the sandbox
 // stays whole, and to remove it takes no room.
 func TestDiskFullInside(t *testing.T) {
-	disk := t.TempDir()
-	if err := syscall.Mount("none", disk, "tmpfs", 0, "size=4m"); err != nil {
-		t.Skipf("a small file system can be mounted only by root: %v", err)
-	}
-	t.Cleanup(func() { syscall.Unmount(disk, syscall.MNT_DETACH) })
+	disk := gotest.Disk(t, "4m")
 	here := cache(t)
 	full := filepath.Join(disk, "gox")
 	if err := os.Mkdir(full, 0o777); err != nil {

@@ -8,8 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
+
+	"example.com/gox/internal/gotest"
 )
 
 // kept returns the origins under a cache directory.
@@ -125,11 +126,7 @@ func TestOriginHalfMade(t *testing.T) {
 
 // On another file system a sandbox has an origin of its own.
 func TestOriginElsewhere(t *testing.T) {
-	disk := t.TempDir()
-	if err := syscall.Mount("none", disk, "tmpfs", 0, "size=4m"); err != nil {
-		t.Skipf("a file system can be mounted only by root: %v", err)
-	}
-	t.Cleanup(func() { syscall.Unmount(disk, syscall.MNT_DETACH) })
+	disk := gotest.Disk(t, "4m")
 	c := config(t)
 	c.Cache, c.Files, c.Dir = cache(t), hello(), filepath.Join(disk, "box")
 	s, err := New(t.Context(), c)

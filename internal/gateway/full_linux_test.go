@@ -9,20 +9,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/gox/internal/gotest"
 )
 
 // On a full disk the log keeps whole records only, and goes on when there is
 // room again.
 func TestLogDiskFull(t *testing.T) {
-	disk := t.TempDir()
-	if err := syscall.Mount("none", disk, "tmpfs", 0, "size=16k"); err != nil {
-		t.Skipf("a small file system can be mounted only by root: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(disk, 0); err != nil {
-			t.Error(err)
-		}
-	})
+	disk := gotest.Disk(t, "16k")
 	l := Log{Path: filepath.Join(disk, "log")}
 	// Of a length that does not divide a page: some of the last one has room.
 	record := func(i int) Record {

@@ -14,7 +14,8 @@ func Disk(t testing.TB, size string) (dir string) {
 		t.Skipf("a small file system can be mounted only by root: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
+		// A process that was killed may hold it a moment longer.
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
 			t.Error(err)
 		}
 	})
